@@ -1,0 +1,5 @@
+"""deltastore: version control for model weights."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The DuckDB projection of a store's log: the only place that holds SQL."""

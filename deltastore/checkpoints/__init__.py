@@ -1,0 +1,1 @@
+"""Checkpoint files outside a store: safetensors, sharded folders, files beside them."""

@@ -1,0 +1,1 @@
+"""One codec per file behind one protocol; the registry is a table; `choose.py` measures."""

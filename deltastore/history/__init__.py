@@ -1,0 +1,1 @@
+"""The log, commits, manifests, refs, revisions, ancestry, reachability, diff."""

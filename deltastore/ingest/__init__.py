@@ -1,0 +1,1 @@
+"""Weights to a commit: plan, encode, verify, write."""

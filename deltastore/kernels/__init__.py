@@ -1,0 +1,1 @@
+"""Pure array functions: `reference` is the definition, `cpu` the same in numba."""

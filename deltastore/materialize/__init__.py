@@ -1,0 +1,1 @@
+"""A commit to weights: plan, read, decode, apply, sinks."""

@@ -1,0 +1,1 @@
+"""Bytes over fsspec: backends, the capability probe, packs."""
