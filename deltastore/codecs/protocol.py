@@ -29,7 +29,9 @@ class Codec(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As stored in representations."""
+        ...
 
     @property
     def input_counts(self) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """What the store asks of the place its bytes live in: about ten methods over one key space.
 
-Keys are `/`-separated paths below the store's root, as docs/reference/format-v1.md lists them. Every
-method raises only `deltastore.errors`: `MissingObjectError` for an absent key, `StorageError`s for
-the rest.
+Keys are `/`-separated paths below the store's root, as docs/reference/format-v1.md lists them.
+Every method raises only `deltastore.errors`: `MissingObjectError` for an absent key,
+`StorageError`s for the rest.
 """
 
 from __future__ import annotations
