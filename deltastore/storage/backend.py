@@ -7,7 +7,8 @@ Every method raises only `deltastore.errors`: `MissingObjectError` for an absent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -45,6 +46,15 @@ class Traffic:
     requests: int | None = None
     bytes_read: int = 0
     bytes_written: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def count(self, *, read: int = 0, written: int = 0, requests: int = 1) -> None:
+        """Add a request (or several) and its bytes, from any thread."""
+        with self._lock:
+            if self.requests is not None:
+                self.requests += requests
+            self.bytes_read += read
+            self.bytes_written += written
 
 
 class Backend(Protocol):
@@ -62,6 +72,10 @@ class Backend(Protocol):
 
     def get(self, key: str, *, max_bytes: int) -> bytes:
         """The whole object, which must not be larger than `max_bytes` (`CorruptError`)."""
+        ...
+
+    def get_prefix(self, key: str, length: int) -> bytes:
+        """The first `length` bytes, or all of a shorter object, in one request."""
         ...
 
     def get_range(self, key: str, start: int, length: int) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NewType
 if TYPE_CHECKING:
     from deltastore.ids import Digest
 
-__all__ = ["Input", "Kind", "PackClass", "PackId", "Placement", "Record"]
+__all__ = ["Input", "Kind", "PackClass", "PackId", "Placement", "Record", "Representation"]
 
 PackId = NewType("PackId", str)
 """64 hex digits: the hash of a pack's first 4,096 bytes."""
@@ -51,6 +51,33 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Representation:
+    """One way of keeping one thing, apart from where its bytes are.
+
+    Attributes:
+        kind: what it is.
+        digest: of the thing; for a locator, of the manifest it serves.
+        codec: such as `exact/1`.
+        raw_length: bytes of the thing, decoded.
+        blocks: blocks of the thing (format-v1 6.1).
+        dtype: safetensors name of a tensor's dtype, else an empty string.
+        shape: of a tensor, else empty.
+        parameters: canonical JSON object, or empty bytes.
+        inputs: tensors needed to decode.
+    """
+
+    kind: Kind
+    digest: Digest
+    codec: str
+    raw_length: int
+    blocks: int
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+    parameters: bytes = b""
+    inputs: tuple[Input, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One section of a pack (format-v1 section 6, field for field).
 
@@ -85,6 +112,21 @@ class Record:
     offset: int
     length: int
     directory_hash: Digest
+
+    @property
+    def representation(self) -> Representation:
+        """What all sections of one representation have in common."""
+        return Representation(
+            kind=self.kind,
+            digest=self.digest,
+            codec=self.codec,
+            raw_length=self.raw_length,
+            blocks=self.blocks,
+            dtype=self.dtype,
+            shape=self.shape,
+            parameters=self.parameters,
+            inputs=self.inputs,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         bytes | bytearray | memoryview[int] | npt.NDArray[np.unsignedinteger[Any]]
     )
 
-__all__ = ["MAX_WINDOW_LOG", "compress_symbols", "compress_text", "decompress"]
+__all__ = ["MAX_WINDOW_LOG", "compress_symbols", "compress_text", "declared_size", "decompress"]
 
 MAX_WINDOW_LOG = 23
 _MAGIC = b"\x28\xb5\x2f\xfd"
@@ -78,6 +78,21 @@ def compress_symbols(data: Contiguous) -> bytes:
 def compress_text(data: Contiguous) -> bytes:
     """One frame of anything with repetitions: JSON, indexes, blobs."""
     return _contexts.text.compress(_view(data))
+
+
+def declared_size(data: Contiguous, *, max_bytes: int, what: str = "frame") -> int:
+    """The content size that a frame declares, for frames whose size nothing else tells.
+
+    Raises:
+        CorruptError: no frame, no size, or more than `max_bytes`.
+    """
+    try:
+        declared = zstandard.frame_content_size(_view(data))
+    except zstandard.ZstdError as reason:
+        raise CorruptError(f"{what}: damaged zstd frame: {reason}") from None
+    if not 0 <= declared <= max_bytes:
+        raise CorruptError(f"{what}: {declared} bytes declared, at most {max_bytes} allowed")
+    return declared
 
 
 def decompress(data: Contiguous, raw_length: int, *, what: str = "frame") -> bytes:
