@@ -1,0 +1,1 @@
+"""The git-like command line: parse, one library call, render."""

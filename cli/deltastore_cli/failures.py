@@ -1,0 +1,81 @@
+"""What went wrong, as one value: kind, message, hint, exit code; and how it is told."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import traceback
+from dataclasses import dataclass
+
+import click
+
+import deltastore
+from deltastore.errors import DeltastoreError
+from deltastore_cli.credentials import redact
+from deltastore_cli.terminal import paint, printable
+
+__all__ = ["Failure", "failure_of"]
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed command.
+
+    Attributes:
+        kind: as in the error document.
+        message: what happened.
+        hint: what to do, or an empty text.
+        exit_code: of the process.
+        trace: the traceback of an error nobody foresaw.
+    """
+
+    kind: str
+    message: str
+    hint: str
+    exit_code: int
+    trace: str = ""
+
+    def text(self) -> str:
+        """For standard error; lines after the first are set under it."""
+        if self.kind == "interrupted":
+            return printable(self.message, lines=True) + "\n"
+        label = paint("error:", "bad", sys.stderr)
+        lines = [f"{label} {_indented(self.message)}"]
+        if self.hint:
+            lines.append(f"{paint('hint:', 'faint', sys.stderr)}  {_indented(self.hint)}")
+        return printable(redact(self.trace), lines=True) + "\n".join(lines) + "\n"
+
+
+def _indented(text: str) -> str:
+    return printable(text, lines=True).rstrip("\n").replace("\n", "\n       ")
+
+
+def failure_of(error: BaseException) -> Failure:
+    """How an exception is told. Credentials inside messages are blotted out."""
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return Failure("interrupted", "interrupted: nothing recorded", "", INTERRUPTED)
+    if isinstance(error, DeltastoreError):
+        return Failure(error.kind, redact(str(error)), redact(error.hint), error.exit_code)
+    if isinstance(error, click.ClickException):
+        return Failure("usage", redact(error.format_message()), _usage_hint(error), 2)
+    return _unforeseen(error)
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "deltastore"
+    return f"{path} --help"
+
+
+def _unforeseen(error: BaseException) -> Failure:
+    return Failure(
+        "internal",
+        redact(f"{type(error).__name__}: {error}"),
+        "this is a bug: please report it with the lines above and"
+        f" deltastore {deltastore.__version__}, Python {platform.python_version()},"
+        f" {platform.platform()}",
+        1,
+        "".join(traceback.format_exception(error)),
+    )

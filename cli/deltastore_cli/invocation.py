@@ -1,0 +1,149 @@
+"""One run of the program: its global options, the store in force, and its one answer."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deltastore.errors import UsageError
+from deltastore_cli.credentials import refuse_credentials
+from deltastore_cli.documents import error_document, result_document
+from deltastore_cli.progress import progress_report
+from deltastore_cli.terminal import paint, printable, write_error, write_output
+from deltastore_cli.user_settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+    from contextlib import AbstractContextManager
+    from typing import TypeVar
+
+    from deltastore import Store
+    from deltastore.config import Settings
+    from deltastore_cli.failures import Failure
+    from deltastore_cli.progress import Bars, PlainLines
+
+    R = TypeVar("R")
+
+__all__ = ["Invocation"]
+
+_MEMORY = re.compile(r"(?:^|::)memory:", re.IGNORECASE)
+
+NO_STORE_HINT = """\
+say it each time:    deltastore -s URL ...
+for this shell:      export DELTASTORE_STORE=URL
+for good:            deltastore config store URL
+a new one:           deltastore init models.ds"""
+
+
+@dataclass(slots=True)
+class Invocation:
+    """What one run knows of itself.
+
+    Attributes:
+        arguments: of the process, without its name.
+        command: the command's name, once it is known.
+        options: global options that were given, by name.
+        parsed: all options have been read.
+        answered: the result has been written.
+    """
+
+    arguments: Sequence[str] = ()
+    command: str | None = None
+    options: dict[str, object] = field(default_factory=dict)
+    parsed: bool = False
+    answered: bool = False
+
+    @property
+    def json(self) -> bool:
+        """Whether a document is wanted, also where the arguments could not be parsed."""
+        if self.parsed:
+            return bool(self.options.get("json"))
+        arguments = list(self.arguments)
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        return "--json" in arguments[:end]
+
+    @property
+    def quiet(self) -> bool:
+        """Whether only results and errors are wanted."""
+        return bool(self.options.get("quiet"))
+
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return read_settings(self.options)
+
+    def store_url(self, argument: str | None = None) -> str:
+        """The store's URL: the command's own argument, else the setting.
+
+        Raises:
+            UsageError: there is none, it holds a credential, or lives in memory.
+        """
+        settings = self.settings()
+        url = argument or settings.store
+        if url is None:
+            raise UsageError("no store chosen", hint=NO_STORE_HINT)
+        refuse_credentials([url], where=settings.origins.get("store", "the command line"))
+        if _MEMORY.search(url):
+            raise UsageError(
+                f"{url}: a memory:// store lives in one process and would end with this command",
+                hint="use a folder or a bucket, or memory:// from Python",
+            )
+        return str(Path(url).expanduser()) if url.startswith("~") else url
+
+    def open(self) -> Store:
+        """Open the store in force."""
+        import deltastore
+
+        threads = self.settings().threads
+        url = self.store_url()
+        return deltastore.open(url, threads=threads) if threads else deltastore.open(url)
+
+    def progress(self) -> AbstractContextManager[Bars | PlainLines | None]:
+        """What shows a long call's progress."""
+        mode = "none" if self.quiet else self.settings().progress
+        return progress_report(self.command or "deltastore", mode)
+
+    def answer(self, result: R, text: Callable[[R], str], *, warnings: Iterable[str] = ()) -> None:
+        """Write the result, once and whole: a document, or text for people."""
+        with _uninterrupted():
+            document = result_document(self.command, result) if self.json else text(result)
+            for warning in warnings:
+                self.warn(warning)
+            write_output(document)
+            self.answered = True
+
+    def fail(self, failure: Failure) -> int:
+        """Tell a failure on the streams it belongs to; returns the exit code."""
+        write_error(failure.text())
+        if self.json and not self.answered:
+            write_output(
+                error_document(
+                    self.command, kind=failure.kind, message=failure.message, hint=failure.hint
+                )
+            )
+        return failure.exit_code
+
+    def warn(self, message: str, label: str = "warning") -> None:
+        """Say something worth reading on standard error, unless quiet."""
+        if not self.quiet:
+            write_error(
+                f"{paint(label + ':', 'warn', sys.stderr)} {printable(message, lines=True)}\n"
+            )
+
+
+@contextmanager
+def _uninterrupted() -> Generator[None]:
+    """What is recorded is also told: an interrupt waits until the answer is out."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread, which alone is interrupted
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,102 @@
+"""Lists and counts: models, files, tensors, refs, statistics, findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deltastore_cli.quantities import counted, ratio_text, size_text
+from deltastore_cli.summaries import SHORT
+from deltastore_cli.tables import table_text
+from deltastore_cli.terminal import paint, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deltastore.results import (
+        FileInfo,
+        Fsck,
+        Listing,
+        ModelInfo,
+        RefInfo,
+        Stats,
+        TensorInfo,
+    )
+
+__all__ = ["RefList", "fsck_text", "listing_text", "refs_text", "stats_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class RefList:
+    """What `branch` and `tag` list."""
+
+    refs: tuple[RefInfo, ...]
+
+
+def listing_text(found: Listing) -> str:
+    """Whatever was listed, as a table."""
+    more = paint("  ... and more", "faint") + "\n" if found.truncated else ""
+    if found.models is not None:
+        return _models(found.models) + more
+    if found.files is not None:
+        return _files(found.files) + more
+    return _tensors(found.tensors or ()) + more
+
+
+def _models(models: Sequence[ModelInfo]) -> str:
+    if not models:
+        return "no models\n"
+    rows = [(item.model, ", ".join(item.branches), ", ".join(item.tags)) for item in models]
+    return table_text(("model", "branches", "tags"), rows, styles=("name",))
+
+
+def _files(files: Sequence[FileInfo]) -> str:
+    rows = [(item.path, size_text(item.size), (item.sha256 or "-")[:SHORT]) for item in files]
+    return table_text(("file", "size", "sha256"), rows, right=(1,), styles=("", "", "id"))
+
+
+def _tensors(tensors: Sequence[TensorInfo]) -> str:
+    rows = [
+        (item.name, item.dtype, " x ".join(map(str, item.shape)) or "scalar", item.digest[:SHORT])
+        for item in tensors
+    ]
+    return table_text(("tensor", "dtype", "shape", "digest"), rows, styles=("", "", "", "id"))
+
+
+def refs_text(found: RefList) -> str:
+    """Branches or tags with what they point at."""
+    if not found.refs:
+        return "none\n"
+    rows = [(f"{item.model}@{item.name}", item.commit[:SHORT]) for item in found.refs]
+    return table_text(("", ""), rows, styles=("name", "id"))
+
+
+def stats_text(found: Stats) -> str:
+    """Sizes and counts, and of a version its codecs."""
+    ratio = ratio_text(found.logical_bytes, found.stored_bytes)
+    sizes = f"{size_text(found.logical_bytes)} kept in {size_text(found.stored_bytes)}"
+    rows = [
+        ("commits", f"{found.commits:,}"),
+        ("models", f"{found.models:,}"),
+        ("tensors", f"{found.tensors:,} different"),
+        ("objects", f"{found.objects:,}"),
+        ("garbage", size_text(found.garbage_bytes)),
+    ]
+    if found.own_bytes is not None:
+        rows.append(("its own", f"{size_text(found.own_bytes)}, freed if only it went"))
+    rows += [(codec, size_text(count)) for codec, count in found.codecs.items()]
+    return f"{sizes}{f' ({ratio})' if ratio else ''}\n" + table_text(
+        ("", ""), rows, styles=("faint",)
+    )
+
+
+def fsck_text(found: Fsck) -> str:
+    """What was checked, and every finding."""
+    checked = ", ".join(f"{count:,} {printable(name)}" for name, count in found.checked.items())
+    if found.ok:
+        return f"checked {checked or 'nothing'}: {paint('all is well', 'good')}\n"
+    rows = [(item.kind, item.object, item.detail) for item in found.findings]
+    verdict = paint(counted(len(rows), "finding"), "bad")
+    return f"checked {checked}: {verdict}\n" + table_text(
+        ("kind", "object", "detail"), rows, styles=("bad", "id")
+    )

@@ -1,0 +1,121 @@
+"""Commands that only look: log, show, diff, ls, stats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from deltastore.errors import UsageError
+from deltastore_cli.commands import Command
+from deltastore_cli.diff_report import diff_text
+from deltastore_cli.invocation import Invocation
+from deltastore_cli.listings import listing_text, stats_text
+from deltastore_cli.log_entries import commit_page, log_text
+from deltastore_cli.quantities import first_of
+from deltastore_cli.terminal import write_raw
+
+if TYPE_CHECKING:
+    from deltastore import Store
+
+__all__ = ["diff", "log", "ls", "show", "stats"]
+
+DIFFERENT = 8
+LISTED_MODELS = 5
+_LIMIT = click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most N.")
+
+
+@click.command(
+    cls=Command, examples=("deltastore log me/math -n 5", "deltastore log team/chat@prod --graph")
+)
+@click.argument("revision", required=False, metavar="[REV]")
+@click.option("--graph", is_flag=True, help="Draw how histories join, a line per commit.")
+@click.option("--oneline", is_flag=True, help="A line per commit.")
+@_LIMIT
+@click.pass_obj
+def log(
+    call: Invocation, revision: str | None, graph: bool, oneline: bool, limit: int | None
+) -> None:
+    """List a revision's history, newest first."""
+    with call.open() as store:
+        wanted = revision or _no_revision(store, "log")
+        result = store.log(wanted, limit=limit, graph=graph)
+        call.answer(result, lambda found: log_text(found, oneline=oneline))
+
+
+@click.command(
+    cls=Command,
+    examples=("deltastore show me/math@v1", "deltastore show me/math@v1:config.json"),
+)
+@click.argument("revision", required=False, metavar="REV[:PATH]")
+@click.pass_obj
+def show(call: Invocation, revision: str | None) -> None:
+    """Show one commit and its files, or with :PATH print a file as it was committed."""
+    with call.open() as store:
+        wanted, colon, path = (revision or _no_revision(store, "show")).partition(":")
+        if not colon:
+            call.answer(store.show(wanted), commit_page)
+        elif call.json:
+            raise UsageError("a file's bytes are no JSON document", hint="leave out --json")
+        else:
+            write_raw(store.read_file(wanted, path))
+
+
+@click.command(
+    cls=Command,
+    examples=("deltastore diff meta/llama me/math", "deltastore diff me/math ./out --exit-code"),
+)
+@click.argument("first", metavar="A")
+@click.argument("second", required=False, metavar="[B]")
+@click.option("--all", "everything", is_flag=True, help="Every tensor, not the 20 most changed.")
+@click.option("--exit-code", is_flag=True, help="Exit with 8 when they differ.")
+@click.pass_context
+def diff(
+    context: click.Context, first: str, second: str | None, everything: bool, exit_code: bool
+) -> None:
+    """Compare files and tensors of two revisions or folders; one alone with its parent.
+
+    What begins with ./ or / is a folder, anything else a revision.
+    """
+    call = context.ensure_object(Invocation)
+    with call.open() as store:
+        with call.progress() as progress:
+            result = store.diff(first, second, progress=progress)
+        call.answer(result, lambda found: diff_text(found, everything=everything))
+    context.exit(DIFFERENT if exit_code and not result.same else 0)
+
+
+@click.command(
+    cls=Command,
+    examples=("deltastore ls 'team/*'", "deltastore ls me/math@v1 --tensors"),
+)
+@click.argument("pattern", required=False, metavar="[PATTERN|REV]")
+@click.option("--tensors", is_flag=True, help="The tensors of REV.")
+@_LIMIT
+@click.pass_obj
+def ls(call: Invocation, pattern: str | None, tensors: bool, limit: int | None) -> None:
+    """List models, or the files or tensors of one version.
+
+    A PATTERN with * or ending in / lists models, anything else is a revision.
+    """
+    if tensors and pattern is None:
+        raise UsageError("--tensors needs a revision", hint="deltastore ls NS/NAME --tensors")
+    with call.open() as store:
+        call.answer(store.ls(pattern, tensors=tensors, limit=limit), listing_text)
+
+
+@click.command(cls=Command, examples=("deltastore stats", "deltastore stats me/math --json"))
+@click.argument("revision", required=False, metavar="[REV]")
+@click.pass_obj
+def stats(call: Invocation, revision: str | None) -> None:
+    """Show what a store, or one version, holds and what it takes."""
+    with call.open() as store:
+        call.answer(store.stats(revision), stats_text)
+
+
+def _no_revision(store: Store, command: str) -> str:
+    """Explain that a revision is needed, with models at hand as examples."""
+    models = [found.model for found in store.ls(limit=LISTED_MODELS + 1).models or ()]
+    hint = f"deltastore {command} {models[0] if models else 'NS/NAME'}"
+    here = f"models here: {first_of(models, LISTED_MODELS)}" if models else "no models here yet"
+    raise UsageError("no revision given", hint=f"{hint}    ({here})")

@@ -1,0 +1,144 @@
+"""The program `deltastore`: its commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+import deltastore
+from deltastore.errors import DeltastoreError
+from deltastore_cli.commands import CommandTable, GroupedCommands
+from deltastore_cli.credentials import redact, refuse_credentials
+from deltastore_cli.failures import failure_of
+from deltastore_cli.invocation import Invocation
+from deltastore_cli.terminal import ReaderGoneError, paint, printable, tolerate_any_text
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+__all__ = ["cli", "main", "run"]
+
+READER_GONE = 141
+
+COMMANDS: CommandTable = {
+    group: {name: f"deltastore_cli.{module}:{name}" for name in names.split()}
+    for group, module, names in (
+        ("start", "start", "init config doctor completion"),
+        ("record", "record", "commit branch tag"),
+        ("look", "look", "log show diff ls stats"),
+        ("share", "share", "checkout export"),
+        ("maintain", "maintain", "fsck"),
+    )
+}
+
+
+def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: ARG001  # click's signature
+    if value and not context.resilient_parsing:
+        context.ensure_object(Invocation).answer(
+            {"version": deltastore.__version__}, lambda found: f"deltastore {found['version']}\n"
+        )
+        context.exit()
+
+
+@click.group(cls=GroupedCommands, table=COMMANDS, invoke_without_command=True)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Version control for model weights: every fine-tune a small bit-exact delta."""
+    call = context.ensure_object(Invocation)
+    if context.invoked_subcommand is None:
+        call.parsed = True
+        result = {
+            "version": deltastore.__version__,
+            "store": _store_in_force(call),
+            "commands": {group: list(members) for group, members in COMMANDS.items()},
+        }
+        call.answer(result, lambda _: _overview(str(result["store"] or "")))
+
+
+def _store_in_force(call: Invocation) -> str | None:
+    try:
+        settings = call.settings()
+        call.store_url()
+    except DeltastoreError:
+        return None
+    return settings.store
+
+
+def _overview(store: str) -> str:
+    title = f"deltastore {deltastore.__version__}: version control for model weights"
+    place = f"store: {printable(store)}" if store else "store: none (see deltastore init --help)"
+    lines = [f"{title:<61}  {place}"]
+    lines += [
+        f"  {paint(f'{group:<9}', 'faint')} {'  '.join(names)}" for group, names in COMMANDS.items()
+    ]
+    lines.append("deltastore COMMAND --help explains a command and ends with examples")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """One run of the program; returns its exit code."""
+    call = Invocation(arguments=tuple(arguments))
+    try:
+        refuse_credentials(arguments)
+        with _logs_on_stderr(call):
+            context = cli.make_context("deltastore", list(arguments), obj=call)
+            with context:
+                cli.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except ReaderGoneError:
+        return READER_GONE
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place that tells them all
+        return _tell(call, error)
+    return 0
+
+
+def _tell(call: Invocation, error: BaseException) -> int:
+    try:
+        return call.fail(failure_of(error))
+    except ReaderGoneError:
+        return READER_GONE
+
+
+@contextmanager
+def _logs_on_stderr(call: Invocation) -> Generator[None]:
+    """Show what the library logs: warnings, and with -v its remarks."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.WARNING or call.options.get("verbose"):
+                label = "warning" if record.levelno >= logging.WARNING else "note"
+                call.warn(redact(record.getMessage()), label)
+
+    logger, handler = logging.getLogger("deltastore"), Lines()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+def main() -> None:
+    """The console script."""
+    tolerate_any_text()
+    if "_DELTASTORE_COMPLETE" in os.environ:
+        cli.main(prog_name="deltastore")
+    sys.exit(run(sys.argv[1:]))

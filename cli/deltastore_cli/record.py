@@ -1,0 +1,146 @@
+"""Commands that record: commit, branch, tag."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deltastore.errors import UsageError
+from deltastore_cli.assignments import assignments, density, metric_values
+from deltastore_cli.authors import find_author
+from deltastore_cli.commands import Command
+from deltastore_cli.listings import RefList, refs_text
+from deltastore_cli.summaries import commit_text, ref_move_text
+
+if TYPE_CHECKING:
+    from deltastore_cli.invocation import Invocation
+
+__all__ = ["branch", "commit", "tag"]
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        'deltastore commit llama-8b --to meta/llama -m "as released"',
+        "deltastore commit ft-math --to me/math --base meta/llama -m sft --metric gsm8k=0.71",
+    ),
+)
+@click.argument("path")
+@click.option("--to", required=True, metavar="NS/NAME[@BRANCH]", help="Where it goes.")
+@click.option("-m", "--message", required=True, metavar="MSG", help="What it is.")
+@click.option("--base", metavar="REV|auto|none", help="What it was fine-tuned from.")
+@click.option("--parent", metavar="REV", help="Where a new branch grows from.")
+@click.option("--expect", metavar="REV|none", help="Fail unless the branch still stands there.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only these files. Repeatable.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Not these files. Repeatable.")
+@click.option(
+    "--meta",
+    "metadata",
+    multiple=True,
+    metavar="K=V",
+    callback=assignments,
+    help="A remark to keep.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    callback=metric_values,
+    help="A measurement to keep.",
+)
+@click.option(
+    "--preview",
+    default="0.05",
+    metavar="DENSITY|off",
+    show_default=True,
+    callback=density,
+    help="Fraction of each delta that a preview keeps.",
+)
+@click.option("--lossy", is_flag=True, help="Take files that are marked as previews.")
+@click.pass_obj
+def commit(call: Invocation, /, path: str, to: str, message: str, **options: Any) -> None:
+    """Store a checkpoint folder, file or PEFT adapter as a whole version.
+
+    PATH may be local or any fsspec URL. A branch that exists is appended to; the same files as
+    its tip record nothing. Without --base the parent's base is kept. Left out unless included:
+    .git .cache .deltastore __pycache__ *.lock .DS_Store and what .deltastoreignore names.
+    """
+    author = call.settings().author or find_author()[0]
+    with call.open() as store:
+        with call.progress() as progress:
+            result = store.commit(
+                path, to=to, message=message, author=author, progress=progress, **options
+            )
+        call.answer(result, commit_text, warnings=result.warnings)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "deltastore branch team/chat@prod 4c1f09ab23de -f -m 'ticket 812'",
+        "deltastore branch team/chat@old -d",
+    ),
+)
+@click.argument("name", required=False, metavar="[NS/NAME[@BRANCH]]")
+@click.argument("revision", required=False, metavar="[REV]")
+@click.option("-d", "--delete", is_flag=True, help="Delete the branch.")
+@click.option("-f", "--force", is_flag=True, help="Move a branch that exists.")
+@click.option("-m", "--message", default="", metavar="MSG", help="Why, for the reflog.")
+@click.pass_obj
+def branch(
+    call: Invocation,
+    name: str | None,
+    revision: str | None,
+    delete: bool,
+    force: bool,
+    message: str,
+) -> None:
+    """List, make, move or delete branches.
+
+    Without a branch name: list all, or those of NS/NAME. A new branch stands at REV.
+    """
+    with call.open() as store:
+        if name is None or "@" not in name:
+            _only_listing(name, "branch", revision, delete or force)
+            call.answer(RefList(store.branches(name)), refs_text)
+        else:
+            moved = store.branch(name, revision, delete=delete, force=force, message=message)
+            call.answer(moved, ref_move_text, warnings=moved.warnings)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "deltastore tag me/math@v1",
+        "deltastore tag me/math@v2 4c1f09ab23de -m 'to customers'",
+    ),
+)
+@click.argument("name", required=False, metavar="[NS/NAME[@TAG]]")
+@click.argument("revision", required=False, metavar="[REV]")
+@click.option("-d", "--delete", is_flag=True, help="Delete the tag.")
+@click.option("-m", "--message", default="", metavar="MSG", help="Why, for the reflog.")
+@click.pass_obj
+def tag(
+    call: Invocation, name: str | None, revision: str | None, delete: bool, message: str
+) -> None:
+    """List, make or delete tags, which never move.
+
+    Without a tag name: list all, or those of NS/NAME. A new tag stands at REV.
+    """
+    with call.open() as store:
+        if name is None or "@" not in name:
+            _only_listing(name, "tag", revision, delete)
+            call.answer(RefList(store.tags(name)), refs_text)
+        else:
+            moved = store.tag(name, revision, delete=delete, message=message)
+            call.answer(moved, ref_move_text, warnings=moved.warnings)
+
+
+def _only_listing(name: str | None, kind: str, revision: str | None, changes: bool) -> None:
+    if revision is not None or changes:
+        raise UsageError(
+            f"which {kind}? {name or 'nothing'} names no {kind}",
+            hint=f"write {name or 'NS/NAME'}@{kind.upper()}",
+        )

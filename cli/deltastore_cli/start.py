@@ -1,0 +1,100 @@
+"""The first commands: init, config, doctor, completion."""
+
+from __future__ import annotations
+
+import click
+
+from deltastore.config import SETTING_KEYS
+from deltastore.errors import UsageError
+from deltastore_cli import examination, settings_table
+from deltastore_cli.commands import Command
+from deltastore_cli.invocation import Invocation
+from deltastore_cli.summaries import init_text
+from deltastore_cli.user_settings import remove_setting, write_setting
+
+__all__ = ["completion", "config", "doctor", "init"]
+
+
+@click.command(
+    cls=Command,
+    examples=("deltastore init models.ds", "deltastore init s3://ml/models.ds --json"),
+)
+@click.argument("url", required=False)
+@click.option(
+    "--unsafe-single-writer",
+    is_flag=True,
+    help="Take a place where two writers could overwrite each other: only one process may write.",
+)
+@click.pass_obj
+def init(call: Invocation, url: str | None, unsafe_single_writer: bool) -> None:
+    """Make a store and probe whether many may write to it at once.
+
+    URL is a folder or any fsspec URL, such as s3://bucket/prefix; without it, the store in force.
+    On a store that exists nothing is changed.
+    """
+    import deltastore
+
+    place = call.store_url(url)
+    with deltastore.init(place, unsafe_single_writer=unsafe_single_writer) as store:
+        made = store.initialized
+        if made is not None:
+            call.answer(made, lambda found: init_text(found, place))
+
+
+@click.command(
+    cls=Command,
+    examples=("deltastore config", "deltastore config store s3://ml/models.ds"),
+)
+@click.argument("key", required=False, metavar="[KEY")
+@click.argument("value", required=False, metavar="[VALUE]]")
+@click.option("--unset", is_flag=True, help="Take KEY out of the user's file.")
+@click.pass_obj
+def config(call: Invocation, key: str | None, value: str | None, unset: bool) -> None:
+    """Show settings and where each comes from; with VALUE, keep one in the user's file.
+
+    An option wins over the environment, which wins over the file.
+    """
+    if unset and (key is None or value is not None):
+        raise UsageError("--unset takes one KEY", hint=f"settings: {', '.join(SETTING_KEYS)}")
+    if unset and key:
+        remove_setting(key)
+    elif key and value is not None:
+        write_setting(key, value)
+    call.answer(settings_table.collect(call.settings(), key), settings_table.text)
+
+
+@click.command(
+    cls=Command, examples=("deltastore doctor", "deltastore -s s3://ml/models.ds doctor")
+)
+@click.pass_context
+def doctor(context: click.Context) -> None:
+    """Look at this machine, the settings and the store, and say what is wrong.
+
+    Exits with 0 when all is well, with the store's error when it cannot be opened, else with 7.
+    """
+    call = context.ensure_object(Invocation)
+    result, exit_code = examination.examine(call)
+    call.answer(result, examination.text)
+    context.exit(exit_code)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        'eval "$(deltastore completion bash)"',
+        "deltastore completion fish > ~/.config/fish/completions/deltastore.fish",
+    ),
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the script that makes a shell complete commands and options."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:  # a choice click does not know
+        raise UsageError(f"no completion for {shell}")
+    script = kind(context.find_root().command, {}, "deltastore", "_DELTASTORE_COMPLETE").source()
+    context.ensure_object(Invocation).answer(
+        {"shell": shell, "script": script}, lambda found: found["script"] + "\n"
+    )

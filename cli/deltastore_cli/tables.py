@@ -1,0 +1,61 @@
+"""Tables of text, laid out by rich for a terminal and never cut for a pipe."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from deltastore_cli.terminal import colored, printable, text_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["table_text"]
+
+STYLES = {"id": "yellow", "name": "bold", "good": "green", "bad": "red", "faint": "dim"}
+MARGIN = 2
+
+
+def table_text(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    styles: Sequence[str] = (),
+) -> str:
+    """A table without lines, two columns in from the left, ended by a line feed.
+
+    Args:
+        headers: one per column; all empty: no header row.
+        rows: cells; any text, made safe to print here.
+        right: columns set to the right.
+        styles: of each column, names of the program's styles.
+    """
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=None, padding=(0, 2, 0, 0), show_header=any(headers), header_style="dim", pad_edge=False
+    )
+    for place, header in enumerate(headers):
+        table.add_column(
+            Text(header),
+            justify="right" if place in right else "left",
+            style=STYLES.get(styles[place] if place < len(styles) else "", ""),
+            overflow="fold",
+            no_wrap=place in right,
+        )
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    paper = StringIO()
+    console = Console(
+        file=paper,
+        width=text_width(),
+        color_system="standard" if colored() else None,
+        force_terminal=colored(),
+        legacy_windows=False,
+    )
+    console.print(Padding(table, (0, 0, 0, MARGIN), expand=False))
+    return "".join(f"{line.rstrip()}\n" for line in paper.getvalue().splitlines())

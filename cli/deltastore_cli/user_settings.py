@@ -1,0 +1,115 @@
+"""Where settings come from: options, environment, `config.toml` of the user."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deltastore.config import (
+    SETTING_KEYS,
+    Layer,
+    Settings,
+    check_key,
+    parse_setting,
+    resolve_settings,
+)
+from deltastore.errors import InvalidError
+from deltastore_cli.credentials import refuse_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["read_settings", "remove_setting", "settings_file", "write_setting"]
+
+_OPTIONS = {"store": "-s", "progress": "--progress", "threads": "-j"}
+_VARIABLES = {key: f"DELTASTORE_{key.upper()}" for key in SETTING_KEYS}
+
+
+def settings_file() -> Path:
+    """`config.toml` in the platform's user folder."""
+    return Path(click.get_app_dir("deltastore")) / "config.toml"
+
+
+def read_settings(options: Mapping[str, object]) -> Settings:
+    """The settings in force: options, then environment, then the user's file.
+
+    Raises:
+        InvalidError: a value cannot be, or the file is no TOML.
+    """
+    environment = {key: os.environ.get(name) for key, name in _VARIABLES.items()}
+    path = settings_file()
+    return resolve_settings(
+        [
+            Layer("option", {key: options.get(key) for key in _OPTIONS}, _OPTIONS),
+            Layer("environment", environment, _VARIABLES),
+            Layer(str(path), _parsed(path)),
+        ]
+    )
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as reason:
+        raise InvalidError(
+            f"{path}: cannot be read: {reason}", hint="mend the file, or remove it"
+        ) from None
+
+
+def write_setting(key: str, text: str) -> None:
+    """Keep a setting in the user's file; other lines stay as they are.
+
+    Raises:
+        UsageError: there is no such key, or the value holds a credential.
+        InvalidError: the key cannot hold it, or the file cannot be changed.
+    """
+    parse_setting(key, text, where="config")
+    refuse_credentials([text], where=f"the value of {key}")
+    _rewrite(key, [f"{key} = {_toml(key, text)}"])
+
+
+def remove_setting(key: str) -> None:
+    """Take a setting out of the user's file.
+
+    Raises:
+        UsageError: there is no such key.
+        InvalidError: the file cannot be changed.
+    """
+    check_key(key)
+    _rewrite(key, [])
+
+
+def _rewrite(key: str, new: list[str]) -> None:
+    """Replace one key's line, among those before the first table."""
+    path = settings_file()
+    _parsed(path)
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    top = next((at for at, line in enumerate(lines) if line.startswith("[")), len(lines))
+    kept = [line for line in lines[:top] if line.partition("=")[0].strip(" \t\"'") != key]
+    _replace(path, "".join(f"{line}\n" for line in [*kept, *new, *lines[top:]]))
+
+
+def _toml(key: str, text: str) -> str:
+    if key == "threads":
+        return str(int(text))
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=".config-", delete=False
+        ) as file:
+            file.write(text)
+        Path(file.name).replace(path)
+    except OSError as reason:
+        raise InvalidError(f"{path}: cannot be written: {reason.strerror}") from None
