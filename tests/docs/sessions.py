@@ -37,6 +37,7 @@ _NORMAL_FORMS = (
         re.compile(r"\b\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| ?UTC|[+-]\d\d:?\d\d)?)?"),
         "TIME",
     ),
+    (re.compile(r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} [+-]\d{4}"), "TIME"),
     (re.compile(r"\b(just now|\d+ (second|minute|hour|day)s? ago)"), "TIME"),
     (re.compile(r"\b\d+(\.\d+)? ?(ms|s|min|h)\b"), "TIME"),
     (re.compile(r"\b[\d,]+(\.\d+)? ?([kMGT]i?B|B|bytes?)\b(/s)?"), "SIZE"),

@@ -109,6 +109,7 @@ def test_output_without_a_command_is_an_error() -> None:
         ("a81c03f29d11  new model", "ID new model"),
         ("226 deltas, 65 unchanged", "226 deltas, 65 unchanged"),
         ("3 minutes ago, just now", "TIME, TIME"),
+        ("Date:    Sat Nov 21 04:32:24 2026 +0000", "Date: TIME"),
         ("deadbee is hex, defaced is too", "ID is hex, ID is too"),
         ("model-00001-of-00004.safetensors", "model-00001-of-00004.safetensors"),
         ("\x1b[1mbold\x1b[0m   text  ", "bold text"),
