@@ -1,0 +1,111 @@
+"""Which codecs a tensor may get, and the smallest of them by real size (format-v1 7.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from deltastore.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from deltastore.specs import Dtype
+
+__all__ = ["PREVIEW_LEAST_SIZE", "Candidate", "Choice", "InputRole", "candidates", "smallest"]
+
+InputRole = Literal["reference", "preview", "base"]
+
+PREVIEW_LEAST_SIZE = 16_384
+"""Elements below which a tensor has no preview."""
+
+_PACKED_BITS = (4, 6)
+_DROP_FACTOR = 1.25
+_FIRST_LOOK = 1
+_SECOND_LOOK = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A codec and what it is to be used with.
+
+    Attributes:
+        codec: its name.
+        inputs: the roles of its inputs, in order.
+    """
+
+    codec: str
+    inputs: tuple[InputRole, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The outcome of measuring.
+
+    Attributes:
+        candidate: the smallest.
+        payloads: of all blocks, in order.
+        sizes: bytes of each candidate that was followed to the end.
+    """
+
+    candidate: Candidate
+    payloads: tuple[bytes, ...]
+    sizes: Mapping[Candidate, int]
+
+
+Key = TypeVar("Key")
+
+
+def candidates(
+    dtype: Dtype, *, has_reference: bool, has_preview: bool = False
+) -> tuple[Candidate, ...]:
+    """The table of format-v1 7.1, best guess first.
+
+    Args:
+        dtype: of the tensor.
+        has_reference: whether there is a tensor to take differences to.
+        has_preview: whether there is a preview of it and the preview's base.
+    """
+    found = [Candidate("dense/1", ())]
+    if has_reference:
+        found.insert(0, Candidate("sparse/1", ("reference",)))
+        if dtype.bits not in _PACKED_BITS:
+            found.insert(0, Candidate("exact/1", ("reference",)))
+    if has_preview and dtype.kind == "float":
+        found.insert(0, Candidate("exact/1", ("preview", "base")))
+    return tuple(found)
+
+
+def smallest(encoders: Mapping[Candidate, Callable[[int], bytes]], blocks: int) -> Choice:
+    """Encode with all candidates and keep the smallest; the first of equals.
+
+    A candidate that is more than 1.25 times as large as the best after the first block, or after
+    the fourth, is not followed any further.
+
+    Args:
+        encoders: per candidate, block number to payload, in order of preference.
+        blocks: how many there are.
+
+    Raises:
+        UsageError: no candidates.
+    """
+    if not encoders:
+        raise UsageError("no codec to choose from")
+    payloads: dict[Candidate, list[bytes]] = {candidate: [] for candidate in encoders}
+    for block in range(blocks):
+        for candidate, encoded in payloads.items():
+            encoded.append(encoders[candidate](block))
+        if block + 1 in {_FIRST_LOOK, _SECOND_LOOK}:
+            payloads = _followed(payloads)
+    sizes = {candidate: _size(encoded) for candidate, encoded in payloads.items()}
+    best = min(sizes, key=sizes.__getitem__)
+    return Choice(best, tuple(payloads[best]), sizes)
+
+
+def _followed(payloads: Mapping[Key, list[bytes]]) -> dict[Key, list[bytes]]:
+    limit = _DROP_FACTOR * min(_size(encoded) for encoded in payloads.values())
+    return {key: encoded for key, encoded in payloads.items() if _size(encoded) <= limit}
+
+
+def _size(payloads: Sequence[bytes]) -> int:
+    return sum(map(len, payloads))
