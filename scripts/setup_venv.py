@@ -51,14 +51,14 @@ class Plan:
     """What an extra costs, measured by `du` and by pip's own figures on Linux with Python 3.11.
 
     Attributes:
-        command: the make target that asks for it.
         download_mb: size of all wheels together.
         disk_mb: size of `.venv` afterwards; the wheels lie beside it until pip is done.
+        later: what the command itself downloads once it runs, for people.
     """
 
-    command: str
     download_mb: int
     disk_mb: int
+    later: str = ""
 
     @property
     def peak_mb(self) -> int:
@@ -66,7 +66,10 @@ class Plan:
         return (self.download_mb + self.disk_mb) * 11 // 10
 
 
-PLANS = {"demo": Plan("make demo", 350, 1500), "dev": Plan("make test", 450, 1800)}
+PLANS = {
+    "demo": Plan(350, 1500, later=", then an 84 MB model"),
+    "dev": Plan(450, 1800),
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -93,8 +96,8 @@ def set_up(extra: str) -> None:
         return
     plan = PLANS[extra]
     print(
-        f"{plan.command}: making .venv first: downloads about {plan.download_mb} MB of Python "
-        f"packages, takes about {plan.disk_mb / 1000:.1f} GB of disk in {VENV} "
+        f"making .venv first: downloads about {plan.download_mb} MB of Python "
+        f"packages{plan.later}, takes about {plan.disk_mb / 1000:.1f} GB of disk in {VENV} "
         f"({plan.peak_mb / 1000:.1f} GB while installing)",
         flush=True,
     )
@@ -163,7 +166,7 @@ def make_venv() -> None:
     if venv_stands():
         return
     command = [sys.executable, "-m", "venv", "--clear", str(VENV)]
-    announce(command)
+    print("+ " + " ".join(command).replace(f"{ROOT}/", ""), flush=True)
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise SetupError(explain("the virtual environment", done.stdout + done.stderr))
@@ -218,7 +221,7 @@ def try_pip(*arguments: str) -> bool:
     if "--retries" not in arguments:
         command += ["--retries", "3"]
     command += ["-c", str(CONSTRAINTS), *arguments]
-    announce(command)
+    print("+ " + " ".join(command).replace(f"{ROOT}/", ""), flush=True)
     with LOG.open("a", encoding="utf-8") as log:
         done = subprocess.run(
             command,
@@ -242,11 +245,6 @@ def explain(what: str, output: str) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["no reason given"]
     return f"{what} could not be installed: {errors[-1].removeprefix('ERROR:').strip()} (see {LOG})"
-
-
-def announce(command: list[str]) -> None:
-    """Print a command as one would type it."""
-    print("+ " + " ".join(part.replace(f"{ROOT}/", "") for part in command), flush=True)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def test_no_network_ends_in_one_sentence(checkout: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stdout.startswith("make demo: making .venv first: downloads about ")
+    assert done.stdout.startswith("making .venv first: downloads about 350 MB ")
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: no network: the Python package index")
 
