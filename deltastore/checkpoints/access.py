@@ -24,6 +24,8 @@ __all__ = ["FileStamp", "LocalFile", "ReadableFile", "kind_of"]
 
 # One read(2) moves at most 2^31 - 4096 bytes on Linux, and macOS refuses more than 2^31 - 1.
 _LARGEST_READ = 2**30
+# non-blocking, so that a named pipe is refused instead of waited for
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -101,6 +103,7 @@ class LocalFile:
         path: the file; a link is followed.
         name: what errors call it; the path when empty.
         expected: what an earlier look found; None when this is the first one.
+        folder: descriptor of the folder that a relative `path` is in; None for the current one.
 
     Raises:
         InvalidError: it is no regular file, or it is not as `expected` any more.
@@ -108,12 +111,18 @@ class LocalFile:
         AccessDeniedError: it may not be read.
     """
 
-    def __init__(self, path: Path, *, name: str = "", expected: FileStamp | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str = "",
+        expected: FileStamp | None = None,
+        folder: int | None = None,
+    ) -> None:
         self._name = name or str(path)
         self._descriptor = -1
         with os_errors(self._name):
-            # non-blocking, so that a named pipe is refused instead of waited for
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._descriptor = os.open(path, _OPEN, dir_fd=folder)
         try:
             self._stamp = self._look()
             self._compare(expected or self._stamp)

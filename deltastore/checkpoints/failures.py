@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deltastore.errors import (
     AccessDeniedError,
     DeltastoreError,
+    ExistsError,
     InvalidError,
     NoSpaceError,
     NotFoundError,
@@ -21,9 +22,25 @@ if TYPE_CHECKING:
 
 __all__ = ["as_deltastore_error", "os_errors"]
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-_INVALID = frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTDIR, errno.EISDIR})
+_TABLE: tuple[tuple[frozenset[int], type[DeltastoreError], str], ...] = (
+    (
+        frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG}),
+        NoSpaceError,
+        "free some space (or raise the quota) and run it again",
+    ),
+    (
+        frozenset({errno.EACCES, errno.EPERM, errno.EROFS}),
+        AccessDeniedError,
+        "check the permissions of the file and its folder",
+    ),
+    (frozenset({errno.ENOENT}), NotFoundError, ""),
+    (frozenset({errno.EEXIST}), ExistsError, ""),
+    (
+        frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTDIR, errno.EISDIR}),
+        InvalidError,
+        "",
+    ),
+)
 
 
 def as_deltastore_error(error: OSError, what: str) -> DeltastoreError:
@@ -31,15 +48,8 @@ def as_deltastore_error(error: OSError, what: str) -> DeltastoreError:
     code = error.errno
     reason = os.strerror(code).lower() if code is not None else str(error)
     message = f"{what}: {reason}"
-    if code in _NO_SPACE:
-        return NoSpaceError(message, hint="free some space (or raise the quota) and run it again")
-    if code in _DENIED:
-        return AccessDeniedError(message, hint="check the permissions of the file and its folder")
-    if code == errno.ENOENT:
-        return NotFoundError(message)
-    if code in _INVALID:
-        return InvalidError(message)
-    return UnreachableError(message)
+    kind, hint = next((row[1:] for row in _TABLE if code in row[0]), (UnreachableError, ""))
+    return kind(message, hint=hint)
 
 
 @contextmanager
@@ -47,7 +57,8 @@ def os_errors(what: str) -> Iterator[None]:
     """Turn an `OSError` of the block into the `DeltastoreError` it stands for, naming `what`.
 
     Raises:
-        DeltastoreError: `no_space`, `access_denied`, `not_found`, `invalid` or `unreachable`.
+        DeltastoreError: `no_space`, `access_denied`, `not_found`, `exists`, `invalid` or, for
+            anything else, `unreachable`.
     """
     try:
         yield

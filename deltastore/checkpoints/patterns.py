@@ -65,25 +65,29 @@ def matches(pattern: str, path: str) -> bool:
             parts, a trailing `/` fits folders only.
         path: `/`-separated, relative; a folder's ends in `/`.
     """
-    wanted = pattern.strip("/").split("/")
-    if "/" not in pattern.rstrip("/"):
-        wanted = ["**", *wanted]
     parts = path.rstrip("/").split("/")
-    folders = len(parts) - (not path.endswith("/"))
-    last = folders if pattern.endswith("/") else len(parts)
-    return any(_fits(wanted, parts[:count]) for count in range(1, last + 1))
+    if pattern.endswith("/") and not path.endswith("/"):
+        parts = parts[:-1]  # the last one is no folder
+    if "/" not in pattern.rstrip("/"):
+        name = pattern.rstrip("/")
+        return any(fnmatchcase(part, name) for part in parts)
+    return _fits_beginning(pattern.strip("/").split("/"), parts)
 
 
-def _fits(wanted: Sequence[str], parts: Sequence[str]) -> bool:
-    """Run the pattern as a state machine, so that `**/**/**` costs no more than its length."""
+def _fits_beginning(wanted: list[str], parts: Sequence[str]) -> bool:
+    """Whether the pattern fits some of the first `parts`.
+
+    Run as a state machine over the pattern's parts, so that `**/**/**` costs no more than its
+    length.
+    """
     states = _skip_stars(wanted, {0})
     for part in parts:
-        stay = {at for at in states if at < len(wanted) and wanted[at] == "**"}
-        step = {
-            at + 1 for at in states - stay if at < len(wanted) and fnmatchcase(part, wanted[at])
-        }
+        stay = {at for at in states if wanted[at : at + 1] == ["**"]}
+        step = {at + 1 for at in states - stay - {len(wanted)} if fnmatchcase(part, wanted[at])}
         states = _skip_stars(wanted, stay | step)
-    return len(wanted) in states
+        if len(wanted) in states:
+            return True
+    return False
 
 
 def _skip_stars(wanted: Sequence[str], states: set[int]) -> set[int]:

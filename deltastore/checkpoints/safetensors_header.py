@@ -114,7 +114,7 @@ def read_header(source: Path | ReadableFile, *, what: str = "") -> SafetensorsHe
     what = what or source.name
     prefix = source.read_at(0, min(LENGTH_BYTES, source.size))
     length = _json_length(prefix, source.size, what)
-    raw = prefix + source.read_at(LENGTH_BYTES, length)
+    raw = source.read_at(0, LENGTH_BYTES + length)
     return parse_header(raw, file_size=source.size, what=what)
 
 
