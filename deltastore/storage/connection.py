@@ -26,7 +26,14 @@ _WRAPPERS = frozenset(
     | {"pyscript", "reference", "root", "simplecache", "tar", "zip"}
 )
 _S3 = frozenset({"s3", "s3a"})
-_CONNECTIONS = 32
+_S3_CONFIG = {
+    "max_pool_connections": 32,
+    # some servers send the whole object's checksum with a range, which then never matches; every
+    # byte is checked against its own hash anyway
+    "response_checksum_validation": "when_required",
+    # s3fs and this package retry; a third layer multiplies the time until a failure is reported
+    "retries": {"total_max_attempts": 1},
+}
 _CREDENTIAL_ERRORS = (
     "Credential",
     "ProfileNotFound",
@@ -52,11 +59,11 @@ def connect(scheme: str, url: str, options: Mapping[str, Any]) -> tuple[Any, str
         raise UsageError(
             f"{scheme}:// is no place for a store", hint=f"known: {', '.join(sorted(known))}"
         )
-    settings: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+    settings = {"use_listings_cache": False, "skip_instance_cache": True, **options}
     if scheme in _S3:
-        settings["config_kwargs"] = {"max_pool_connections": _CONNECTIONS}
+        settings["config_kwargs"] = {**_S3_CONFIG, **settings.get("config_kwargs", {})}
     try:
-        filesystem, root = fsspec.core.url_to_fs(url, **{**settings, **options})
+        filesystem, root = fsspec.core.url_to_fs(url, **settings)
     except ImportError as reason:
         raise UsageError(
             f"{scheme}:// needs a package that is not installed: {reason}",

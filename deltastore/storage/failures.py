@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["failure_of", "local_failures"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -44,7 +45,7 @@ def failure_of(reason: OSError, where: str) -> Failure:
         return AccessDeniedError(
             f"{where}: access denied: {text}", hint="check who owns it, and your credentials"
         )
-    if isinstance(reason, FileNotFoundError) or reason.errno == errno.ENOENT:
+    if isinstance(reason, FileNotFoundError) or reason.errno in _ABSENT:
         return MissingObjectError(f"{where}: there is no such object")
     return UnreachableError(f"{where}: {text}", hint="check the disk or the network, and try again")
 

@@ -11,6 +11,7 @@ import secrets
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from deltastore.errors import CorruptError, MissingObjectError
@@ -137,8 +138,11 @@ class LocalBackend:
 
     def size(self, key: str) -> int:
         """See `Backend.size`."""
-        with local_failures(self._where(key)):
-            return self._path(key).stat().st_size
+        with self._opened(key) as descriptor:
+            found = os.fstat(descriptor)
+            if not S_ISREG(found.st_mode):
+                raise MissingObjectError(f"{self._where(key)}: not an object")
+            return found.st_size
 
     def list(self, prefix: str) -> Iterator[str]:
         """See `Backend.list`; temporary names are hidden."""
