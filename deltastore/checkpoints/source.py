@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import TYPE_CHECKING, Protocol, Self
 
 from deltastore.checkpoints.access import LocalFile
@@ -28,7 +29,8 @@ STATE_DICT_PATH = "model.safetensors"
 class SourceFile(Protocol):
     """One file of a version to be. A context manager: leaving it releases what it holds open.
 
-    Reading tensors in offset order and then asking for `sha256` reads nothing twice.
+    Reading tensors in offset order and then asking for `sha256` reads nothing twice. Several
+    threads may read; `sha256` and `close` come when they are done.
     """
 
     @property
@@ -107,6 +109,7 @@ class _FolderFile(_Closing):
         self._file = file
         self._reader: FileReader | None = None
         self._sha256 = ""
+        self._lock = threading.Lock()
 
     @property
     def path(self) -> str:
@@ -138,12 +141,12 @@ class _FolderFile(_Closing):
             reader.close()
 
     def _open(self) -> FileReader:
-        if self._reader is None:
-            file = LocalFile(
-                self._file.source, name=str(self._file.source), expected=self._file.stamp
-            )
-            self._reader = FileReader(file, self._file.header)
-        return self._reader
+        with self._lock:
+            if self._reader is None:
+                source = self._file.source
+                file = LocalFile(source, name=str(source), expected=self._file.stamp)
+                self._reader = FileReader(file, self._file.header)
+            return self._reader
 
 
 class FolderSource:

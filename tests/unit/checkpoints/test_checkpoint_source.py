@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,6 +145,18 @@ def _rebuilt(file: SourceFile) -> bytes:
     assert file.header is not None
     tensors = (file.read_tensor(entry).tobytes() for entry in file.header.in_offset_order())
     return file.header.raw + b"".join(tensors)
+
+
+def test_threads_may_share_a_file_and_leave_nothing_open(weights: Path) -> None:
+    before = len(os.listdir("/dev/fd"))
+    (file,) = FolderSource(scan(weights)).files()
+    assert file.header is not None
+    entries = file.header.tensors * 50
+    with ThreadPoolExecutor(8) as pool:
+        contents = [array.tobytes() for array in pool.map(file.read_tensor, entries)]
+    assert contents == contents[: len(file.header.tensors)] * 50
+    assert file.sha256() == _sha256(weights)
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_a_file_changed_after_the_scan_is_refused(weights: Path) -> None:
