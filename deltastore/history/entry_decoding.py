@@ -142,6 +142,9 @@ def _body(
 
 def _packs(fields: Fields, key: str, read_list: ListReader) -> tuple[PackId, ...]:
     packs = tuple(map(PackId, _listed(fields, key, read_list).digests(key)))
+    if key == "add" and isinstance(fields.values.get(key), dict):
+        # a list cannot name the pack it is in, whose id depends on the list
+        packs = (*packs, PackId(fields.child(key).digest("pack")))
     if len(set(packs)) != len(packs):
         raise fields.refuse(key, "names a pack twice")
     return packs

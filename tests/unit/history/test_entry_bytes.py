@@ -125,7 +125,8 @@ def test_any_list_may_be_spilled(place: str) -> None:
 
     head = Head(1, genesis().hash, STORE_ID, bytes_digest(line), (), None, "w")
     data = bytes_of(encode_head(head), line)
-    assert decode_entry(data, read_list=read_list).body == rich()
+    added = (*rich().add, pack("spill")) if place == "add" else rich().add
+    assert decode_entry(data, read_list=read_list).body == replace(rich(), add=added)
     assert asked == [spilled]
     with pytest.raises(CorruptError, match="not at hand"):
         decode_entry(data)

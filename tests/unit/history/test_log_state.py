@@ -47,7 +47,7 @@ def moves(*refs: RefMove) -> LogState:
 def test_the_empty_store() -> None:
     state = EMPTY.apply(genesis())
     assert (state.v, state.store_id, state.head_hash) == (0, STORE_ID, genesis().hash)
-    assert not (state.refs or state.live or state.commits or state.condemned or state.absent)
+    assert not any((state.refs, state.live, state.commits, state.condemned, state.absent))
     assert state.models() == ()
 
 

@@ -1,0 +1,46 @@
+"""Stores in memory for tests of the history package, and entries to fill them with."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from deltastore.history.entries import Draft, RefMove, Transaction, new_token
+from deltastore.history.initialize import init_store
+from deltastore.history.log import Log
+from deltastore.storage.memory import MemoryBackend
+from tests.unit.history.samples import MAIN, TIME, commit, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deltastore.history.state import LogState
+    from deltastore.storage.backend import Backend
+
+_NAMES = itertools.count()
+
+
+def fresh_url() -> str:
+    return f"memory://history-{next(_NAMES)}"
+
+
+def fresh_backend() -> MemoryBackend:
+    return MemoryBackend(fresh_url())
+
+
+def started(backend: Backend | None = None) -> Log:
+    where = backend or fresh_backend()
+    init_store(where, created=TIME, actor="ada")
+    return Log.open(where)
+
+
+def committing(seed: object, ref: str = MAIN) -> Callable[[LogState], Draft]:
+    """Composes an entry that moves `ref` to `commit(seed)`, whose header is in `pack(seed)`."""
+    txn = new_token()
+
+    def compose(state: LogState) -> Draft:
+        move = RefMove(ref, state.ref(ref), commit(seed))
+        one = Transaction(txn, "commit", "ada", TIME, "", (move,), (commit(seed),), pack(seed))
+        return Draft((one,), add=(pack(seed),))
+
+    return compose
