@@ -16,7 +16,7 @@ __all__ = ["redact", "refuse_credentials"]
 _USER_INFO = re.compile(
     r"(?P<scheme>(?:https?|s?ftp|ssh|hdfs|webhdfs)://)(?:[^/@\s:]*:(?!\d{1,5}(?:[/?#]|$))[^@\s]*)@"
     r"|(?P<tokens>https?://)[^/@\s:]+@"
-    r"|(?P<any>(?!(?:https?|s?ftp|ssh|hdfs|webhdfs):)[A-Za-z][A-Za-z0-9+.-]*://)[^/@\s:]*:[^@\s]*@"
+    r"|(?P<any>(?<![A-Za-z0-9])(?!(?:https?|s?ftp|ssh|hdfs|webhdfs):)[A-Za-z][A-Za-z0-9+.-]*://)[^/@\s:]*:[^@\s]*@"
 )
 _QUERY = re.compile(
     r"(?P<before>://\S*[?&;](?:[\w.-]*(?:token|secret|passw(?:or)?d|signature|credential)[\w.-]*"

@@ -66,7 +66,7 @@ def failure_of(error: BaseException) -> Failure:
 def _usage_hint(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "deltastore"
-    return f"{path} --help"
+    return f"see {path} --help"
 
 
 def _unforeseen(error: BaseException) -> Failure:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Invocation"]
 
+_RECORDING = frozenset({"init", "commit", "branch", "tag"})
 _MEMORY = re.compile(r"(?:^|::)memory:", re.IGNORECASE)
 
 NO_STORE_HINT = """\
@@ -109,7 +110,7 @@ class Invocation:
 
     def answer(self, result: R, text: Callable[[R], str], *, warnings: Iterable[str] = ()) -> None:
         """Write the result, once and whole: a document, or text for people."""
-        with _uninterrupted():
+        with _uninterrupted() if self.command in _RECORDING else nullcontext():
             document = result_document(self.command, result) if self.json else text(result)
             for warning in warnings:
                 self.warn(warning)
@@ -118,6 +119,8 @@ class Invocation:
 
     def fail(self, failure: Failure) -> int:
         """Tell a failure on the streams it belongs to; returns the exit code."""
+        if self.answered and failure.kind == "interrupted":
+            failure = replace(failure, message="interrupted, after all was done")
         write_error(failure.text())
         if self.json and not self.answered:
             write_output(

@@ -54,15 +54,20 @@ def _refs(commit: CommitInfo) -> str:
 
 
 def _entry(commit: CommitInfo) -> list[str]:
+    merge = " ".join(map(short, commit.parents)) if len(commit.parents) > 1 else ""
+    return _told(commit, short(commit.commit), [("Merge:", merge)])
+
+
+def _told(commit: CommitInfo, name: str, facts: list[tuple[str, str]]) -> list[str]:
     facts = [
-        ("Merge:", " ".join(map(short, commit.parents)) if len(commit.parents) > 1 else ""),
+        *facts,
         ("Base:", short(commit.base) if commit.base else ""),
         ("Inputs:", " ".join(map(short, commit.inputs))),
         ("Author:", printable(commit.author)),
         ("Date:", _local_time(commit.time)),
         ("Metrics:", printable("  ".join(f"{k}={v}" for k, v in commit.metrics.items()))),
     ]
-    lines = [f"{paint('commit', 'id')} {short(commit.commit)}{_refs(commit)}"]
+    lines = [f"{paint('commit', 'id')} {name}{_refs(commit)}"]
     lines += [f"{label:<8} {value}" for label, value in facts if value]
     message = printable(commit.message, lines=True).rstrip("\n").split("\n")
     return [*lines, "", *(f"{INDENT}{line}".rstrip() for line in message)]
@@ -78,15 +83,13 @@ def _local_time(time: str) -> str:
 
 def commit_page(commit: CommitInfo) -> str:
     """One commit with everything recorded, and its files."""
-    lines = _entry(commit)
-    if commit.parents and len(commit.parents) == 1:
-        lines.insert(1, f"{'Parent:':<8} {short(commit.parents[0])}")
-    if commit.preview_error is not None:
-        lines.append(
-            f"\n{'Preview:':<8} |exact - preview| / |exact - base| = {commit.preview_error}"
-        )
-    if commit.recipe:
-        lines.append(f"\n{'Recipe:':<8} {short(commit.recipe)}")
+    error = commit.preview_error
+    facts = [
+        ("Parents:", " ".join(map(short, commit.parents))),
+        ("Preview:", f"|exact - preview| / |exact - base| = {printable(error)}" if error else ""),
+        ("Recipe:", short(commit.recipe) if commit.recipe else ""),
+    ]
+    lines = _told(commit, paint(commit.commit, "id"), facts)
     page = "".join(f"{line}\n" for line in lines)
     if commit.metadata:
         page += "\n" + table_text(("", ""), commit.metadata.items(), styles=("name",))

@@ -50,7 +50,10 @@ def log(
 @click.argument("revision", required=False, metavar="REV[:PATH]")
 @click.pass_obj
 def show(call: Invocation, revision: str | None) -> None:
-    """Show one commit and its files, or with :PATH print a file as it was committed."""
+    """Show one commit and its files.
+
+    With :PATH print that file, byte for byte as it was committed.
+    """
     with call.open() as store:
         wanted, colon, path = (revision or _no_revision(store, "show")).partition(":")
         if not colon:
@@ -73,9 +76,10 @@ def show(call: Invocation, revision: str | None) -> None:
 def diff(
     context: click.Context, first: str, second: str | None, everything: bool, exit_code: bool
 ) -> None:
-    """Compare files and tensors of two revisions or folders; one alone with its parent.
+    """Compare files and tensors of two revisions or folders.
 
-    What begins with ./ or / is a folder, anything else a revision.
+    A alone is compared with its parent. What begins with ./ or / is a folder, anything else a
+    revision.
     """
     call = context.ensure_object(Invocation)
     with call.open() as store:
@@ -108,7 +112,7 @@ def ls(call: Invocation, pattern: str | None, tensors: bool, limit: int | None) 
 @click.argument("revision", required=False, metavar="[REV]")
 @click.pass_obj
 def stats(call: Invocation, revision: str | None) -> None:
-    """Show what a store, or one version, holds and what it takes."""
+    """Show what a store or version holds, and what it takes."""
     with call.open() as store:
         call.answer(store.stats(revision), stats_text)
 

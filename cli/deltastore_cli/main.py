@@ -84,7 +84,7 @@ def _overview(store: str) -> str:
     lines += [
         f"  {paint(f'{group:<9}', 'faint')} {'  '.join(names)}" for group, names in COMMANDS.items()
     ]
-    lines.append("deltastore COMMAND --help explains a command and ends with examples")
+    lines.append("deltastore COMMAND --help explains a command, with examples")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -21,9 +21,10 @@ DAMAGED = 6
 @click.option("--tensors", is_flag=True, help="Also decode every tensor and compare its digest.")
 @click.pass_context
 def fsck(context: click.Context, revisions: tuple[str, ...], log_only: bool, tensors: bool) -> None:
-    """Check that what a store holds is what it promised; exits with 6 where it is not.
+    """Check that a store holds what it promised.
 
-    Checks the log chain and every pack; with REV what those versions need.
+    Exits with 6 and the findings where it does not. Checks the log chain and every pack; with REV
+    what those versions need.
     """
     call = context.ensure_object(Invocation)
     with call.open() as store:

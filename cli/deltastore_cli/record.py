@@ -61,9 +61,9 @@ __all__ = ["branch", "commit", "tag"]
 @click.option("--lossy", is_flag=True, help="Take files that are marked as previews.")
 @click.pass_obj
 def commit(call: Invocation, /, path: str, to: str, message: str, **options: Any) -> None:
-    """Store a checkpoint folder, file or PEFT adapter as a whole version.
+    """Store a checkpoint as a whole version.
 
-    PATH may be local or any fsspec URL. A branch that exists is appended to; the same files as
+    PATH is a folder, a file or a PEFT adapter, and may be local or any fsspec URL. A branch that exists is appended to; the same files as
     its tip record nothing. Without --base the parent's base is kept. Left out unless included:
     .git .cache .deltastore __pycache__ *.lock .DS_Store and what .deltastoreignore names.
     """

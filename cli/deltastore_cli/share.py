@@ -72,9 +72,10 @@ def checkout(call: Invocation, /, revision: str, folder: str, **options: Any) ->
 @_FIDELITY
 @click.pass_obj
 def export(call: Invocation, /, revision: str, path: str, **options: Any) -> None:
-    """Write a version's weights changed on the way out: fewer, converted, resharded.
+    """Write a version's weights changed on the way out.
 
-    PATH may be local or any fsspec URL. For files exactly as committed use checkout.
+    Fewer tensors, another dtype, other shards. PATH may be local or any fsspec URL. For files
+    exactly as committed use checkout.
     """
     with call.open() as store:
         with call.progress() as progress:

@@ -50,9 +50,10 @@ def init(call: Invocation, url: str | None, unsafe_single_writer: bool) -> None:
 @click.option("--unset", is_flag=True, help="Take KEY out of the user's file.")
 @click.pass_obj
 def config(call: Invocation, key: str | None, value: str | None, unset: bool) -> None:
-    """Show settings and where each comes from; with VALUE, keep one in the user's file.
+    """Show settings and where each comes from, or keep one.
 
-    An option wins over the environment, which wins over the file.
+    With VALUE the setting is kept in the user's file. An option wins over the environment, which
+    wins over the file.
     """
     if unset and (key is None or value is not None):
         raise UsageError("--unset takes one KEY", hint=f"settings: {', '.join(SETTING_KEYS)}")
@@ -68,7 +69,7 @@ def config(call: Invocation, key: str | None, value: str | None, unset: bool) ->
 )
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Look at this machine, the settings and the store, and say what is wrong.
+    """Look at machine, settings and store, and say what is wrong.
 
     Exits with 0 when all is well, with the store's error when it cannot be opened, else with 7.
     """
@@ -88,7 +89,7 @@ def doctor(context: click.Context) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script that makes a shell complete commands and options."""
+    """Print a shell's completion script."""
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
