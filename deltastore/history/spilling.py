@@ -82,7 +82,7 @@ def _largest(lists: dict[str, bytes], size: int) -> list[str]:
         size -= len(lists[place]) - _SPILLED_BYTES
     if size > MAX_BODY_BYTES - _SPILLED_BYTES:
         raise InvalidError(
-            f"a log entry of {size} bytes without its lists, more than the {MAX_BODY_BYTES} allowed",
+            f"a log entry of {size} bytes without its lists; {MAX_BODY_BYTES} are allowed",
             hint="shorten the message, or do it in several steps",
         )
     return chosen

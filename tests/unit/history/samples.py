@@ -102,7 +102,7 @@ def entry_after(
     head = Head(
         v=0 if previous is None else previous.v + 1,
         prev=None if previous is None else previous.hash,
-        store_id=STORE_ID,
+        store_id=STORE_ID if previous is None else previous.head.store_id,
         body=bytes_digest(line),
         needs=needs,
         ckpt=ckpt,
@@ -121,9 +121,8 @@ def commit_entry(
     seed: object,
     ref: str = MAIN,
     old: CommitId | None = None,
-    **head: CheckpointRef | None,
 ) -> Entry:
     """An entry that commits `commit(seed)` to `ref`, its header in `pack(seed)`."""
     move = RefMove(ref, old, commit(seed))
     txn = transaction(seed, [move], [commit(seed)], pack(seed))
-    return entry_after(previous, body(txn, add=[pack(seed)]), ckpt=head.get("ckpt"))
+    return entry_after(previous, body(txn, add=[pack(seed)]))
