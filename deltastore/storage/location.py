@@ -33,8 +33,8 @@ def open_backend(url: str | Path, **options: Any) -> Backend:
     text = str(url)
     found = _SCHEME.match(text)
     if not found:
-        if not text or "\0" in text:
-            raise UsageError(f"{text!r} is not a path")
+        if not text or "\0" in text or "://" in text:
+            raise UsageError("a store is a path or one URL", hint="such as s3://bucket/prefix")
         return LocalBackend(Path(text).expanduser())
     scheme = found.group(1).lower()
     _check_url(scheme, text)

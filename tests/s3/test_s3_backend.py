@@ -138,7 +138,7 @@ def test_credentials_appear_in_no_error(s3_endpoint: str, s3_url: str) -> None:
 
 
 def test_uploads_in_parts_hold_little_memory(backend: Backend, tmp_path: Path) -> None:
-    """Four parts of 8 MiB and the client's copies of them; left alone, s3fs takes the file whole."""
+    """Four parts of 8 MiB and copies of them; left alone, s3fs takes the whole file."""
     source = tmp_path / "large"
     with source.open("wb") as file:
         file.truncate(160 << 20)
