@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import deltastore
-from deltastore.errors import DeltastoreError
+from deltastore.errors import DeltastoreError, StorageError
 from deltastore_cli.commands import CommandTable, GroupedCommands
 from deltastore_cli.credentials import redact, refuse_credentials
 from deltastore_cli.failures import failure_of
@@ -107,10 +107,13 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _tell(call: Invocation, error: BaseException) -> int:
+    failure = failure_of(error)
     try:
-        return call.fail(failure_of(error))
+        return call.fail(failure)
     except ReaderGoneError:
         return READER_GONE
+    except StorageError:  # standard output itself is what fails
+        return failure.exit_code
 
 
 @contextmanager

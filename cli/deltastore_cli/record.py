@@ -63,9 +63,10 @@ __all__ = ["branch", "commit", "tag"]
 def commit(call: Invocation, /, path: str, to: str, message: str, **options: Any) -> None:
     """Store a checkpoint as a whole version.
 
-    PATH is a folder, a file or a PEFT adapter, and may be local or any fsspec URL. A branch that exists is appended to; the same files as
-    its tip record nothing. Without --base the parent's base is kept. Left out unless included:
-    .git .cache .deltastore __pycache__ *.lock .DS_Store and what .deltastoreignore names.
+    PATH is a folder, a file or a PEFT adapter, and may be local or any fsspec URL. A branch that
+    exists is appended to; the same files as its tip record nothing. Without --base the parent's
+    base is kept. Left out unless included: .git .cache .deltastore __pycache__ *.lock .DS_Store
+    and what .deltastoreignore names.
     """
     author = call.settings().author or find_author()[0]
     with call.open() as store:

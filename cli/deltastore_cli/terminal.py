@@ -11,7 +11,10 @@ import shutil
 import sys
 import unicodedata
 from contextlib import suppress
+from errno import ENOSPC
 from typing import IO, TYPE_CHECKING
+
+from deltastore.errors import NoSpaceError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +41,9 @@ class ReaderGoneError(Exception):
 
 
 def tolerate_any_text() -> None:
-    """Make both streams write what their encoding lacks as escapes, instead of failing."""
+    """Make both streams be there, and write what their encoding lacks as escapes."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # for good
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # for good
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -50,13 +55,9 @@ def write_output(text: str) -> None:
 
     Raises:
         ReaderGoneError: nobody reads it any more.
+        StorageError: it cannot be written.
     """
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard(sys.stdout)
-        raise ReaderGoneError from None
+    write_raw([text.encode(sys.stdout.encoding, sys.stdout.errors or "backslashreplace")])
 
 
 def write_raw(chunks: Iterable[bytes]) -> None:
@@ -64,14 +65,27 @@ def write_raw(chunks: Iterable[bytes]) -> None:
 
     Raises:
         ReaderGoneError: nobody reads them any more.
+        StorageError: they cannot be written.
     """
     for chunk in chunks:
         try:
-            sys.stdout.buffer.write(chunk)
+            _write_all(chunk)
         except BrokenPipeError:
             _discard(sys.stdout)
             raise ReaderGoneError from None
-    write_output("")
+        except OSError as reason:
+            _discard(sys.stdout)
+            kind = NoSpaceError if reason.errno == ENOSPC else UnreachableError
+            raise kind(f"standard output: {reason.strerror}") from None
+
+
+def _write_all(data: bytes) -> None:
+    """Write and flush; with PYTHONUNBUFFERED the buffer is a bare file, which writes in part."""
+    sys.stdout.flush()
+    rest = memoryview(data)
+    while rest:
+        rest = rest[sys.stdout.buffer.write(rest) :]
+    sys.stdout.buffer.flush()
 
 
 def write_error(text: str) -> None:
