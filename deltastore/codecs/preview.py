@@ -176,7 +176,7 @@ def _wanted(density: str, size: int) -> int:
         fraction = Decimal(density)
     except InvalidOperation:
         fraction = Decimal(0)
-    if not 0 < fraction <= 1:
+    if not fraction.is_finite() or not 0 < fraction <= 1:
         raise UsageError(
             f"density {density!r} is not a number above 0 and at most 1",
             hint="0.05 keeps 5 % of the elements",

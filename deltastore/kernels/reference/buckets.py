@@ -45,13 +45,12 @@ def row_scales(zigzag: Words, reference: Words, row: int, model: WordModel) -> B
 
 
 def _magnitudes(zigzag: Words, cap: int) -> Counts:
-    wide = zigzag.astype(np.int64)
-    capped: Counts = np.minimum(np.right_shift(wide + 1, 1), cap)
-    return capped
+    halves = np.right_shift(zigzag.astype(np.int64) + 1, 1)
+    return np.minimum(halves, cap)
 
 
 def _exponents(reference: Words, model: WordModel) -> Counts:
-    field = reference.astype(np.int64) >> model.mantissa_bits & model.exponent_mask
+    field: Counts = reference.astype(np.int64) >> model.mantissa_bits & model.exponent_mask
     return np.maximum(field, model.least_exponent)
 
 
