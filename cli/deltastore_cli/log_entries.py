@@ -55,7 +55,7 @@ def _refs(commit: CommitInfo) -> str:
 
 def _entry(commit: CommitInfo) -> list[str]:
     merge = " ".join(map(short, commit.parents)) if len(commit.parents) > 1 else ""
-    return _told(commit, short(commit.commit), [("Merge:", merge)])
+    return _told(commit, f"{short(commit.commit)}{_refs(commit)}", [("Merge:", merge)])
 
 
 def _told(commit: CommitInfo, name: str, facts: list[tuple[str, str]]) -> list[str]:
@@ -67,7 +67,7 @@ def _told(commit: CommitInfo, name: str, facts: list[tuple[str, str]]) -> list[s
         ("Date:", _local_time(commit.time)),
         ("Metrics:", printable("  ".join(f"{k}={v}" for k, v in commit.metrics.items()))),
     ]
-    lines = [f"{paint('commit', 'id')} {name}{_refs(commit)}"]
+    lines = [f"{paint('commit', 'id')} {name}"]
     lines += [f"{label:<8} {value}" for label, value in facts if value]
     message = printable(commit.message, lines=True).rstrip("\n").split("\n")
     return [*lines, "", *(f"{INDENT}{line}".rstrip() for line in message)]
@@ -85,6 +85,7 @@ def commit_page(commit: CommitInfo) -> str:
     """One commit with everything recorded, and its files."""
     error = commit.preview_error
     facts = [
+        ("Refs:", ", ".join(paint(name, "good") for name in commit.refs)),
         ("Parents:", " ".join(map(short, commit.parents))),
         ("Preview:", f"|exact - preview| / |exact - base| = {printable(error)}" if error else ""),
         ("Recipe:", short(commit.recipe) if commit.recipe else ""),

@@ -73,10 +73,10 @@ def commit_text(done: Commit) -> str:
     return _joined(
         [
             f"{head}  {', '.join(_standing(done))}",
-            f"  {_tensors(done)}   {_kept(done)}{_other_files(done)}",
+            f"  {_tensors(done)}   {_kept(done)}",
             _landed(done),
             _unmatched(done),
-            _left_out(done),
+            _files(done),
             *_large(done),
         ]
     )
@@ -101,8 +101,7 @@ def _tensors(done: Commit) -> str:
         f"{kept.merged:,} merged" if kept.merged else "",
         f"{kept.unchanged:,} unchanged" if kept.unchanged else "",
     ]
-    files = f"{counted(done.weight_files, 'weight file')}, " if done.weight_files > 1 else ""
-    return f"{files}{counted(kept.total, 'tensor')}: {', '.join(filter(None, parts)) or 'none'}"
+    return f"{counted(kept.total, 'tensor')}: {', '.join(filter(None, parts)) or 'none'}"
 
 
 def _kept(done: Commit) -> str:
@@ -111,10 +110,6 @@ def _kept(done: Commit) -> str:
     facts = "; ".join(filter(None, (ratio, preview)))
     sizes = f"{size_text(done.logical_bytes)} kept in {size_text(done.stored_bytes)}"
     return f"{sizes} ({facts})" if facts else sizes
-
-
-def _other_files(done: Commit) -> str:
-    return f"   {counted(done.other_files, 'other file')}" if done.other_files else ""
 
 
 def _landed(done: Commit) -> str:
@@ -132,9 +127,14 @@ def _unmatched(done: Commit) -> str:
     return f"  {counted(count, 'tensor')} {verb} kept whole: {names}"
 
 
-def _left_out(done: Commit) -> str:
-    names = first_of(done.skipped_files, LEFT_OUT)
-    return f"  left out: {printable(names)}" if names else ""
+def _files(done: Commit) -> str:
+    parts = [
+        counted(done.weight_files, "weight file") if done.weight_files else "",
+        counted(done.other_files, "other file") if done.other_files else "",
+    ]
+    names = printable(first_of(done.skipped_files, LEFT_OUT))
+    told = [", ".join(filter(None, parts)), f"left out: {names}" if names else ""]
+    return f"  {'; '.join(filter(None, told))}" if any(told) else ""
 
 
 def _large(done: Commit) -> list[str]:
