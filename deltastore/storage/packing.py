@@ -6,13 +6,13 @@ Only directories and index records are held in memory, whatever the size of the 
 from __future__ import annotations
 
 import secrets
-import shutil
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING
 
 from deltastore.errors import UsageError
 from deltastore.ids import bytes_digest
+from deltastore.storage.durable import append_copy
 from deltastore.storage.failures import local_failures
 from deltastore.storage.headers import HEAD_BYTES, MAX_STORED_INDEX, PackHead, encode_head
 from deltastore.storage.index import encode_index, encode_record
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["PackWriter", "SpooledPack", "random_nonce"]
 
 _IN_MEMORY = 8 << 20
-_COPY_BYTES = 4 << 20
 _MOST_DATA = MAX_PACK - HEAD_BYTES - MAX_STORED_INDEX
 
 
@@ -212,8 +211,11 @@ class PackWriter:
         try:
             with local_failures(str(self._folder)), path.open("xb") as file:
                 file.write(start)
-                self._data.seek(0)
-                shutil.copyfileobj(self._data, file, _COPY_BYTES)
+                if self._end > _IN_MEMORY:
+                    append_copy(self._data, self._end, file)
+                else:
+                    self._data.seek(0)
+                    file.write(self._data.read())
         except BaseException:
             path.unlink(missing_ok=True)
             raise

@@ -266,3 +266,25 @@ def test_exceptions_are_classified_by_number_then_class() -> None:
     assert isinstance(failure_of(FileNotFoundError("no"), "x"), MissingObjectError)
     assert isinstance(failure_of(TimeoutError(), "x"), UnreachableError)
     assert "TimeoutError" in str(failure_of(TimeoutError(), "x"))
+
+
+@pytest.mark.parametrize("number", [0, errno.EXDEV, errno.ENOSYS, errno.EINVAL])
+def test_copies_within_the_kernel_or_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    if number:
+        monkeypatch.setattr(os, "copy_file_range", raising(number), raising=False)
+    body = os.urandom(100_000)
+    with (tmp_path / "old").open("wb+") as old, (tmp_path / "new").open("wb") as new:
+        old.write(body)
+        new.write(b"head")
+        durable.append_copy(old, len(body), new)
+    assert (tmp_path / "new").read_bytes() == b"head" + body
+
+
+def test_a_copy_onto_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "copy_file_range", raising(errno.ENOSPC), raising=False)
+    with (tmp_path / "old").open("wb+") as old, (tmp_path / "new").open("wb") as new:
+        old.write(b"body")
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            durable.append_copy(old, 4, new)
