@@ -10,6 +10,8 @@ from deltastore_cli.terminal import colored, printable, text_width
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from rich.table import Table
+
 __all__ = ["table_text"]
 
 STYLES = {"id": "yellow", "name": "bold", "good": "green", "bad": "red", "faint": "dim"}
@@ -31,8 +33,15 @@ def table_text(
         right: columns set to the right.
         styles: of each column, names of the program's styles.
     """
-    from rich.console import Console
-    from rich.padding import Padding
+    from rich.text import Text
+
+    table = _columns(headers, right, styles)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    return _on_paper(table)
+
+
+def _columns(headers: Sequence[str], right: Sequence[int], styles: Sequence[str]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -47,8 +56,14 @@ def table_text(
             overflow="fold",
             no_wrap=place in right,
         )
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+    return table
+
+
+def _on_paper(table: Table) -> str:
+    """The table as text; lines lose the blanks at their ends."""
+    from rich.console import Console
+    from rich.padding import Padding
+
     paper = StringIO()
     console = Console(
         file=paper,
