@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from deltastore.codecs.protocol import Words
     from deltastore.specs import Dtype
 
+    Counts = npt.NDArray[np.int64]
+
 __all__ = [
     "BlockCounts",
     "PreviewPlan",
@@ -35,8 +37,6 @@ __all__ = [
     "preview_block",
     "squared_difference",
 ]
-
-_KEYS = 0x7F80
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +109,7 @@ def plan_preview(blocks: Sequence[BlockCounts], density: str) -> PreviewPlan | N
     Raises:
         UsageError: `density` is no such number.
     """
-    counts = np.zeros(_KEYS, np.int64)
-    sums = np.zeros(_KEYS, np.int64)
-    for block in blocks:
-        counts[block.first : block.first + len(block.counts)] += block.counts
-        sums[block.first : block.first + len(block.sums)] += block.sums
+    counts, sums = _totals(blocks)
     wanted = min(_wanted(density, sum(block.size for block in blocks)), int(counts.sum()))
     if wanted == 0:
         return None
@@ -122,6 +118,17 @@ def plan_preview(blocks: Sequence[BlockCounts], density: str) -> PreviewPlan | N
     ties = wanted - int(above[threshold])
     scale = _scale(counts, sums, threshold, ties)
     return PreviewPlan(scale, density, threshold, _quotas(blocks, threshold, ties), wanted)
+
+
+def _totals(blocks: Sequence[BlockCounts]) -> tuple[Counts, Counts]:
+    """Of all blocks, from key 0 up."""
+    end = max((block.first + len(block.counts) for block in blocks), default=0)
+    counts, sums = np.zeros(end, np.int64), np.zeros(end, np.int64)
+    for block in blocks:
+        own = slice(block.first, block.first + len(block.counts))
+        counts[own] += block.counts
+        sums[own] += block.sums
+    return counts, sums
 
 
 def preview_block(
@@ -144,9 +151,8 @@ def preview_block(
         family: the kernels that run.
     """
     delta = _single_delta(target, base, dtype)
-    signs = kernels(family).select(delta, plan.threshold, plan.quotas[block])
-    places = np.flatnonzero(signs)
-    return apply_steps(base, places, signs[places], plan.scale, dtype)
+    places, signs = kernels(family).select(delta, plan.threshold, plan.quotas[block])
+    return apply_steps(base, places, signs, plan.scale, dtype)
 
 
 def squared_difference(a: Words, b: Words, dtype: Dtype, *, family: Family = "cpu") -> float:
@@ -184,18 +190,17 @@ def _wanted(density: str, size: int) -> int:
     return int((fraction * size).to_integral_value(ROUND_HALF_EVEN))
 
 
-def _scale(
-    counts: npt.NDArray[np.int64], sums: npt.NDArray[np.int64], threshold: int, ties: int
-) -> int:
+def _scale(counts: Counts, sums: Counts, threshold: int, ties: int) -> int:
     """Mean magnitude of what is kept, as the bits of a single."""
-    keys = np.arange(_KEYS)
-    # key << 16 | low is a single: value = base of the key + low units in the last place
+    keys = np.arange(threshold, len(counts))
+    count, low = counts[threshold:], sums[threshold:]
+    # key << 16 | low is a single: the value of key << 16, and low units in the last place
     start = (keys << 16).astype(np.uint32).view(np.float32).astype(np.float64)
     unit = np.ldexp(1.0, np.maximum(keys >> 7, 1) - 150)
-    total = start * counts + unit * sums
-    of_ties = ties * (float(total[threshold]) / int(counts[threshold])) if ties else 0.0
-    kept = ties + int(counts[threshold + 1 :].sum())
-    mean = fsum([of_ties, *total[threshold + 1 :].tolist()]) / kept
+    total = start * count + unit * low
+    of_ties = ties * (float(total[0]) / int(count[0])) if ties else 0.0
+    kept = ties + int(count[1:].sum())
+    mean = fsum([of_ties, *total[1:].tolist()]) / kept
     return int(np.array([mean], np.float64).astype(np.float32).view(np.uint32)[0])
 
 

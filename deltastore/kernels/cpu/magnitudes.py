@@ -29,11 +29,16 @@ def magnitude_counts(delta: npt.NDArray[np.float32]) -> tuple[Counts, Counts]:
     return counts[:_KEYS], sums[:_KEYS]
 
 
-def select(delta: npt.NDArray[np.float32], key: int, quota: int) -> npt.NDArray[np.int8]:
+def select(
+    delta: npt.NDArray[np.float32], key: int, quota: int
+) -> tuple[Counts, npt.NDArray[np.int8]]:
     """See `deltastore.kernels.reference.select`."""
-    signs = np.empty(delta.size, np.int8)
-    _select(delta.view(np.uint32), key, quota, signs)
-    return signs
+    bits = delta.view(np.uint32)
+    # the loop writes one entry ahead of what it has found
+    room = _count_above(bits, key) + min(quota, delta.size) + 1
+    places, signs = np.empty(room, np.int64), np.empty(room, np.int8)
+    found = _select(bits, key, quota, places, signs)
+    return places[:found], signs[:found]
 
 
 def squared_sum(delta: npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> float:
@@ -51,17 +56,28 @@ def _magnitude_counts(bits: Array, counts: Array, sums: Array) -> None:
         sums[key] += i64(bits[i]) & 0xFFFF
 
 
-@compiled((readable("uint32"), types.int64, types.int64, writable("int8")))
-def _select(bits: Array, key: int, quota: int, signs: Array) -> None:
-    left = quota
+@compiled((readable("uint32"), types.int64))
+def _count_above(bits: Array, key: int) -> int:
+    found = 0
     for i in range(bits.size):
         own = i64(bits[i] >> np.uint32(16)) & 0x7FFF
-        sign = 1 - 2 * i64(bits[i] >> np.uint32(31))
-        kept = 0 < own < _KEYS and own > key
-        if own == key and left > 0 and 0 < own < _KEYS:
-            left -= 1
-            kept = True
-        signs[i] = sign if kept else 0
+        found += (own > key) & (own > 0) & (own < _KEYS)
+    return found
+
+
+@compiled((readable("uint32"), types.int64, types.int64, writable("int64"), writable("int8")))
+def _select(bits: Array, key: int, quota: int, places: Array, signs: Array) -> int:
+    left = quota
+    found = 0
+    for i in range(bits.size):
+        own = i64(bits[i] >> np.uint32(16)) & 0x7FFF
+        finite = (own > 0) & (own < _KEYS)
+        tie = i64(finite & (own == key) & (left > 0))
+        places[found] = i
+        signs[found] = 1 - 2 * i64(bits[i] >> np.uint32(31))
+        found += i64(finite & (own > key)) + tie
+        left -= tie
+    return found
 
 
 @compiled(

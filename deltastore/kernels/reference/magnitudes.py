@@ -34,14 +34,24 @@ def magnitude_counts(delta: npt.NDArray[np.float32]) -> tuple[Counts, Counts]:
     return counts, sums.astype(np.int64)
 
 
-def select(delta: npt.NDArray[np.float32], key: int, quota: int) -> npt.NDArray[np.int8]:
-    """Signs of the differences above `key` and of the first `quota` at it; 0 elsewhere."""
+def select(
+    delta: npt.NDArray[np.float32], key: int, quota: int
+) -> tuple[Counts, npt.NDArray[np.int8]]:
+    """Where the differences above `key` are and the first `quota` at it, and their signs.
+
+    Args:
+        delta: differences of one block; what is not finite or has key 0 is left out.
+        key: upper 16 bits of a magnitude.
+        quota: how many at `key` are wanted.
+
+    Returns:
+        Ascending positions; -1 or 1 for each.
+    """
     own = (delta.view(np.uint32) & 0x7FFFFFFF) >> 16
     finite = (own > 0) & (own < _KEYS)
     ties = finite & (own == key)
-    kept = finite & (own > key) | ties & (np.cumsum(ties) <= quota)
-    sign = np.where(np.signbit(delta), -1, 1)
-    return np.where(kept, sign, 0).astype(np.int8)
+    places = np.flatnonzero(finite & (own > key) | ties & (np.cumsum(ties) <= quota))
+    return places, np.where(np.signbit(delta[places]), -1, 1).astype(np.int8)
 
 
 def squared_sum(delta: npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> float:
