@@ -60,12 +60,13 @@ class Checkpointer:
 
     def entries(self, first: int, last: int) -> Iterator[Entry]:
         """Entries `first` to `last`, both included, from memory where they are there."""
+        recent = dict(self._recent)
         v = first
         while v <= last:
-            while v <= last and v in self._recent:
-                yield self._recent[v]
+            while v <= last and v in recent:
+                yield recent[v]
                 v += 1
-            gap = next((u for u in range(v, last + 1) if u in self._recent), last + 1)
+            gap = next((u for u in range(v, last + 1) if u in recent), last + 1)
             yield from self._reader.stretch(v, gap - 1)
             v = gap
 

@@ -175,15 +175,15 @@ class Log:
         Raises:
             CorruptError: it is missing or damaged.
         """
-        return next(self._checkpoints.entries(v, v))
+        return next(self.entries(v, v))
 
     def entries(self, first: int, last: int) -> Iterator[Entry]:
-        """Entries `first` to `last`, both included, from the log itself.
+        """Entries `first` to `last`, both included; the newest ones are remembered.
 
         Raises:
             CorruptError: one is missing or damaged.
         """
-        return self.reader.stretch(first, last)
+        return self._checkpoints.entries(first, last)
 
     def root(self) -> Root | None:
         """The newest checkpoint of `state`; None if there is none, or it cannot be read."""

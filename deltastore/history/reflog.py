@@ -1,0 +1,116 @@
+"""Where refs stood before: the log read backwards, through checkpoints where there are any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deltastore.errors import CorruptError
+from deltastore.history.entry_decoding import decode_entry
+from deltastore.history.log_checkpoints import load_sections
+from deltastore.history.segment_rows import parse_refs
+from deltastore.ids import bytes_digest
+from deltastore.storage.records import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deltastore.history.checkpoint_roots import SegmentRef
+    from deltastore.history.entries import Entry
+    from deltastore.history.log import Log
+    from deltastore.ids import CommitId
+
+__all__ = ["ReflogEntry", "reflog"]
+
+CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ReflogEntry:
+    """One move of one ref.
+
+    Attributes:
+        v: the log entry.
+        ref: full name.
+        old: where it stood; None if it was made.
+        new: where it went; None if it was deleted.
+        op: what was done, a word.
+        actor: who did it.
+        time: RFC 3339, UTC.
+        message: for people.
+    """
+
+    v: int
+    ref: str
+    old: CommitId | None
+    new: CommitId | None
+    op: str
+    actor: str
+    time: str
+    message: str
+
+
+def reflog(log: Log, ref: str | None = None) -> Iterator[ReflogEntry]:
+    """Moves of one ref, or of all, newest first. Read as far as it is consumed.
+
+    Args:
+        log: of the store; its state is not refreshed.
+        ref: full name, or None for all refs.
+
+    Raises:
+        CorruptError: an entry is missing or damaged.
+    """
+    for entry in _newest_first(log, ref):
+        yield from _moves(entry, ref)
+
+
+def _moves(entry: Entry, ref: str | None) -> Iterator[ReflogEntry]:
+    for txn in reversed(entry.body.txns if entry.body is not None else ()):
+        for move in reversed(txn.refs):
+            if ref in (None, move.name):
+                yield ReflogEntry(
+                    v=entry.v,
+                    ref=move.name,
+                    old=move.old,
+                    new=move.new,
+                    op=txn.op,
+                    actor=txn.actor,
+                    time=txn.time,
+                    message=txn.message,
+                )
+
+
+def _newest_first(log: Log, ref: str | None) -> Iterator[Entry]:
+    root = log.root()
+    covered = -1 if root is None else root.v
+    last = log.state.v
+    while last > covered:
+        first = max(covered + 1, last - CHUNK + 1)
+        yield from reversed(list(log.entries(first, last)))
+        last = first - 1
+    for where in reversed(root.segments if root is not None else ()):
+        if ref is None or ref in _names(log, where):
+            yield from reversed(_entries(log, where))
+
+
+def _names(log: Log, where: SegmentRef) -> set[str]:
+    """The refs that moved in a segment."""
+    kind = Kind.SEGMENT_REFS
+    return set(parse_refs(load_sections(log.packs, where, [kind])[kind]))
+
+
+def _entries(log: Log, where: SegmentRef) -> list[Entry]:
+    """The entries of a segment, from its verbatim copy of the log."""
+    kind = Kind.SEGMENT_LOG
+    lines = load_sections(log.packs, where, [kind])[kind].split(b"\n")
+    if len(lines) != 2 * (where.last - where.first + 1) + 1:
+        raise CorruptError(f"the segment of log entries from {where.first} has other lines")
+    return [
+        _entry(log, where.first + i, lines[2 * i], lines[2 * i + 1])
+        for i in range(where.last - where.first + 1)
+    ]
+
+
+def _entry(log: Log, v: int, head: bytes, body: bytes) -> Entry:
+    data = b"%s\n%s\n%s\n" % (head, body, bytes_digest(head).encode())
+    return decode_entry(data, v=v, read_list=log.reader.read_list)

@@ -1,0 +1,109 @@
+"""History as people ask for it: `show`, `log`, `ls` and refs, from the log and headers alone."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from deltastore.history.ancestry import graph_rows, log_order
+from deltastore.history.drawing import draw
+from deltastore.history.refs import parse_ref
+from deltastore.results import CommitInfo, FileInfo, LogResult, ModelInfo, RefInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from deltastore.history.manifests import Manifest
+    from deltastore.history.objects import HistoryReader
+    from deltastore.history.state import LogState
+    from deltastore.ids import CommitId
+
+__all__ = ["commit_info", "file_infos", "log_result", "model_infos", "ref_infos", "ref_names"]
+
+
+def commit_info(
+    commit: CommitId, history: HistoryReader, state: LogState, *, files: bool = False
+) -> CommitInfo:
+    """One commit as recorded, with the names of the refs that stand on it."""
+    header = history.header(commit)
+    manifest = history.manifest(commit, header.manifest) if files else None
+    return CommitInfo(
+        commit=commit,
+        parents=header.parents,
+        base=header.base,
+        author=header.author,
+        time=header.time,
+        message=header.message,
+        recipe=header.recipe,
+        inputs=header.inputs,
+        metadata=header.metadata,
+        metrics=header.metrics,
+        files=file_infos(manifest) if manifest else (),
+        preview_error=header.preview.error if header.preview else None,
+        refs=ref_names(commit, state),
+    )
+
+
+def file_infos(manifest: Manifest) -> tuple[FileInfo, ...]:
+    """The files of a version."""
+    return tuple(FileInfo(file.path, file.size, file.sha256) for file in manifest.files)
+
+
+def ref_names(commit: CommitId, state: LogState) -> tuple[str, ...]:
+    """`ns/name@branch` and `ns/name@tag` of every ref that stands on a commit, sorted."""
+    return tuple(
+        f"{ref.model}@{ref.name}"
+        for ref in (parse_ref(name) for name in sorted(state.refs) if state.ref(name) == commit)
+        if ref.model
+    )
+
+
+def log_result(
+    tip: CommitId,
+    history: HistoryReader,
+    state: LogState,
+    *,
+    limit: int | None,
+    graph: bool,
+) -> LogResult:
+    """A commit and what is behind it, newest first.
+
+    Args:
+        tip: where to begin.
+        history: reads headers.
+        state: for the names of refs.
+        limit: most commits; None for all.
+        graph: whether to draw it.
+    """
+    order = log_order([tip], history.header)
+    commits: Sequence[CommitId] = tuple(order if limit is None else islice(order, limit + 1))
+    shown = commits if limit is None else commits[:limit]
+    drawing = tuple(draw(graph_rows(shown, history.header))) if graph else ()
+    infos = tuple(commit_info(commit, history, state) for commit in shown)
+    return LogResult(infos, len(commits) > len(shown), drawing)
+
+
+def model_infos(state: LogState, pattern: str | None) -> tuple[ModelInfo, ...]:
+    """Models whose name fits a glob, or that are in a namespace (`ns/`); all when None."""
+    glob = "*" if not pattern else f"{pattern}*" if pattern.endswith("/") else pattern
+    return tuple(
+        ModelInfo(model, tuple(state.heads(model)), tuple(state.tags(model)))
+        for model in state.models()
+        if fnmatchcase(model, glob)
+    )
+
+
+def ref_infos(
+    state: LogState, kind: Literal["branch", "tag"], model: str | None
+) -> tuple[RefInfo, ...]:
+    """The branches or tags of a model, or of all models."""
+    models = state.models() if model is None else (model,)
+    return tuple(
+        RefInfo(name, short_name, kind, commit)
+        for name in models
+        for short_name, commit in (
+            state.heads(name) if kind == "branch" else state.tags(name)
+        ).items()
+    )
