@@ -33,6 +33,7 @@ __all__ = ["Exact", "exact_parameters"]
 _PACKED_BITS = (4, 6)
 _LEAST_ROW = 64
 _LEAST_BUCKET = 2048
+_NO_ROWS = np.empty(0, np.uint8)
 
 
 def exact_parameters(spec: TensorSpec) -> dict[str, str | int]:
@@ -82,7 +83,11 @@ class Exact:
         zigzag = run.difference(block, inputs[0], model.ordered)
         if model.bits > 16:
             return write_streams(_changed_planes(zigzag, row), run)
-        return write_streams(_bucket_streams(zigzag, inputs, row, model, run), run)
+        payload = write_streams(_bucket_streams(zigzag, inputs, row, model, run), run)
+        if len(payload) <= block.nbytes:
+            return payload
+        # nothing in common: escapes would make the block larger than it is
+        return write_streams([_NO_ROWS, *split_planes(zigzag)], run)
 
     def decode(
         self,
@@ -105,10 +110,13 @@ class Exact:
         run, model = kernels(self.family), word_model(dtype)
         row = min(_row(parameters), words)
         reader = StreamReader(payload, run, self.name)
-        if model.bits > 16:
-            zigzag = _take_changed_planes(reader, words, row, word_type(dtype))
+        scales = _take_scales(reader, -(-words // row))
+        if len(scales) == 0:
+            zigzag = _take_planes(reader, words, word_type(dtype))
+        elif model.bits > 16:
+            zigzag = _take_changed_planes(reader, scales, words, row, word_type(dtype))
         else:
-            zigzag = _take_buckets(reader, inputs, row, model, run)
+            zigzag = _take_buckets(reader, scales, inputs, row, model, run)
         reader.finish()
         return run.integrate(inputs[0], zigzag, model.ordered)
 
@@ -120,19 +128,32 @@ def _row(parameters: Parameters) -> int:
     return row
 
 
+def _take_scales(reader: StreamReader, rows: int) -> Symbols:
+    """One byte per row, or none at all."""
+    scales = reader.take_at_most(rows)
+    if len(scales) not in {0, rows}:
+        raise CorruptError(f"exact/1: {len(scales)} scales for {rows} rows")
+    return scales
+
+
+def _take_planes(reader: StreamReader, words: int, kind: np.dtype[Any]) -> Words:
+    return join_planes([reader.take(words) for _ in range(kind.itemsize)], kind)
+
+
 def _changed_planes(zigzag: Words, row: int) -> list[Symbols]:
     flags = np.logical_or.reduceat(zigzag != 0, np.arange(0, len(zigzag), row))
     changed = zigzag if flags.all() else zigzag[_in_changed_rows(flags, len(zigzag), row)]
     return [flags.astype(np.uint8), *split_planes(changed)]
 
 
-def _take_changed_planes(reader: StreamReader, words: int, row: int, kind: np.dtype[Any]) -> Words:
-    flags = reader.take(-(-words // row))
+def _take_changed_planes(
+    reader: StreamReader, flags: Symbols, words: int, row: int, kind: np.dtype[Any]
+) -> Words:
     if flags.max() > 1:
         raise CorruptError("exact/1: a row is neither changed nor unchanged")
     place = _in_changed_rows(flags.astype(bool), words, row)
     count = int(np.count_nonzero(place))
-    changed = join_planes([reader.take(count) for _ in range(kind.itemsize)], kind)
+    changed = _take_planes(reader, count, kind)
     if count == words:
         return changed
     zigzag = np.zeros(words, kind)
@@ -169,9 +190,13 @@ def _bucket_streams(
 
 
 def _take_buckets(
-    reader: StreamReader, inputs: Sequence[Words], row: int, model: WordModel, run: Kernels
+    reader: StreamReader,
+    scales: Symbols,
+    inputs: Sequence[Words],
+    row: int,
+    model: WordModel,
+    run: Kernels,
 ) -> Words:
-    scales = reader.take(-(-len(inputs[0]) // row))
     base = inputs[1] if len(inputs) > 1 else None
     context, counts = run.contexts(scales, inputs[0], base, row, model)
     shifts = _shifts(model)
@@ -180,8 +205,7 @@ def _take_buckets(
     escaped = int(np.count_nonzero(symbols == 255)) if model.bits > 8 else 0
     escapes = np.empty(0, np.uint16)
     if escaped:
-        planes = [reader.take(escaped) for _ in range(2)]
-        escapes = join_planes(planes, np.dtype("<u2")).astype(np.uint16)
+        escapes = _take_planes(reader, escaped, np.dtype("<u2")).astype(np.uint16)
     return run.gather(context, counts, shifts, symbols, lows, escapes, model.bits // 8)
 
 

@@ -140,7 +140,7 @@ def test_sign_bits_beyond_the_positions() -> None:
 
 
 def test_exact_scales_of_another_number() -> None:
-    refused("exact/1", payload(stored(*[200] * 4)), "4 symbols instead of 5")
+    refused("exact/1", payload(stored(*[200] * 4)), "4 scales for 5 rows")
 
 
 def test_exact_without_its_escapes() -> None:
@@ -171,7 +171,7 @@ def test_exact_flags_of_wide_words() -> None:
 def test_exact_rows_that_are_none(row: Any) -> None:
     data = payload(stored(*[200] * 5), stream(2, WORDS, b"\1"))
     if row == 2**70:
-        refused("exact/1", data, "5 symbols instead of 1", row=row)
+        refused("exact/1", data, "5 symbols instead of 0 to 1", row=row)
     else:
         refused("exact/1", data, "row", row=row)
 

@@ -123,3 +123,17 @@ def test_dense_bf16_weights() -> None:
 )
 def test_rows(dtype: str, shape: tuple[int, ...], row: int) -> None:
     assert exact_parameters(TensorSpec("w", dtype, shape)) == {"row": row}
+
+
+@pytest.mark.parametrize("codec", ["dense/1", "exact/1", "sparse/1"])
+@pytest.mark.parametrize("name", ["BF16", "F16", "I16", "U8", "F32"])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.95, 0.99, 1.0])
+def test_noise_is_hardly_larger_than_itself(codec: str, name: str, share: float) -> None:
+    """Also where most words, but not all, have nothing in common with the reference."""
+    rng = np.random.default_rng(2)
+    kind = f"u{DTYPES[name].word_bytes}"
+    base, noise = (rng.integers(0, 2**16, 2**18).astype(kind) for _ in range(2))
+    target = np.where(rng.random(2**18) < share, noise, base)
+    inputs = [base] * min(codec_named(codec).input_counts)
+    payload = codec_named(codec).encode(target, inputs, DTYPES[name], PARAMETERS)
+    assert len(payload) <= target.nbytes * 1.002 + 200

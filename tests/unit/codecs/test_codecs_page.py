@@ -133,8 +133,9 @@ def exact(case: Case, payload: bytes) -> list[int]:
     out: list[int] = case.inputs[0].tolist()
     parts = streams(payload)
     scales, row = next(parts), int(case.parameters["row"])
-    kept = [i for i in range(len(out)) if scales[i // row]]
-    zs = exact_buckets(case, parts, kept, scales) if bits <= 16 else exact_planes(parts, kept)
+    kept = [i for i in range(len(out)) if not scales or scales[i // row]]
+    in_buckets = bits <= 16 and scales
+    zs = exact_buckets(case, parts, kept, scales) if in_buckets else exact_planes(parts, kept)
     for i, z in zip(kept, zs, strict=True):
         out[i] = undo(out[i], z, bits, is_float)
     return out
