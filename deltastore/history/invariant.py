@@ -266,9 +266,10 @@ def _unbounded(
     known: tuple[PlacedRepresentation, ...], live: Container[PackId], vouched: Collection[Digest]
 ) -> frozenset[Digest]:
     """What would be resolvable if depth did not count."""
-    found = frozenset(vouched)
+    usable = [each for each in known if each.covering(live) is not None]
+    found = set(vouched)
     while True:
-        more = found | depths(known, live, vouched=found).keys()
-        if more == found:
-            return found
-        found = more
+        more = {each.digest for each in usable if found.issuperset(each.inputs)} - found
+        if not more:
+            return frozenset(found)
+        found |= more
