@@ -11,7 +11,8 @@ import numpy as np
 from deltastore.codecs.blocks import word_type
 from deltastore.codecs.inputs import check_inputs
 from deltastore.codecs.planes import join_planes, split_planes
-from deltastore.codecs.streams import StreamReader, write_streams
+from deltastore.codecs.stream_reader import StreamReader
+from deltastore.codecs.streams import write_streams
 from deltastore.errors import CorruptError
 from deltastore.kernels.dispatch import Family, kernels
 from deltastore.kernels.models import SKIPPED, word_model

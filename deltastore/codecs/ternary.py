@@ -10,7 +10,8 @@ import numpy as np
 
 from deltastore.codecs.inputs import check_inputs
 from deltastore.codecs.positions import checked_positions
-from deltastore.codecs.streams import StreamReader, write_streams
+from deltastore.codecs.stream_reader import StreamReader
+from deltastore.codecs.streams import write_streams
 from deltastore.errors import CorruptError, IncompatibleError
 from deltastore.kernels.dispatch import Family, kernels
 from deltastore.kernels.models import word_model

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deltastore.codecs.registry import CODECS, codec_named
-from deltastore.codecs.streams import Coder, StreamReader, write_streams
+from deltastore.codecs.stream_reader import StreamReader
+from deltastore.codecs.streams import Coder, write_streams
 from deltastore.errors import CorruptError
 from deltastore.kernels.dispatch import kernels
 from deltastore.specs import DTYPES

@@ -13,7 +13,8 @@ from deltastore.codecs.blocks import BLOCK_WORDS, block_layout, word_type
 from deltastore.codecs.positions import checked_positions
 from deltastore.codecs.preview import count_block, plan_preview, preview_block
 from deltastore.codecs.registry import codec_named
-from deltastore.codecs.streams import StreamReader, write_streams
+from deltastore.codecs.stream_reader import StreamReader
+from deltastore.codecs.streams import write_streams
 from deltastore.kernels.dispatch import kernels
 from deltastore.specs import DTYPES, TensorSpec
 

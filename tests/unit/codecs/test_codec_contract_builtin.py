@@ -55,7 +55,7 @@ def test_same_bytes_in_other_processes_and_under_other_hash_seeds() -> None:
 @pytest.mark.parametrize("contract", [ExactContract, SparseContract])
 def test_the_samples_are_what_they_say(contract: type[ExactContract]) -> None:
     from deltastore.specs import DTYPES
-    from deltastore.testing.codec_contract import unchanged_share
+    from deltastore.testing.codec_cases import unchanged_share
 
     made = {case.label.split()[1]: case for case in contract().cases(DTYPES["BF16"], (4099,))}
     assert unchanged_share(made["near"]) < 0.05

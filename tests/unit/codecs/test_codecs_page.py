@@ -19,7 +19,7 @@ from deltastore.testing.codec_contract import BUILTIN_CONTRACTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deltastore.testing.codec_contract import Case
+    from deltastore.testing.codec_cases import Case
 
 FLOATS = {
     "BF16": (8, 7),

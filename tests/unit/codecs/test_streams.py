@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deltastore.codecs.streams import Coder, StreamReader, write_streams
+from deltastore.codecs.stream_reader import StreamReader
+from deltastore.codecs.streams import Coder, write_streams
 from deltastore.errors import CorruptError
 from deltastore.kernels.dispatch import kernels
 
