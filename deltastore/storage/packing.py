@@ -90,7 +90,7 @@ class PackWriter:
         with local_failures(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
             # unnamed: a killed process leaves nothing behind
-            self._data = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(folder))  # noqa: SIM115
+            self._data = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(folder))  # noqa: SIM115 - closed by discard
 
     @property
     def size(self) -> int:
