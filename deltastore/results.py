@@ -304,8 +304,8 @@ class Diff:
         tensors: all of them, most changed first.
         a: how people know A.
         b: how people know B.
-        changed_fraction: over all tensors in both.
-        relative_norm: |B - A| / |A| over all tensors in both.
+        changed_fraction: over all tensors in both of one dtype and shape.
+        relative_norm: |B - A| / |A| over the tensors that changed.
     """
 
     same: bool

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from deltastore.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from deltastore.specs import Dtype
 
 __all__ = ["PREVIEW_LEAST_SIZE", "Candidate", "Choice", "InputRole", "candidates", "smallest"]
 
-InputRole = Literal["reference", "preview", "base"]
+InputRole = Literal["reference", "preview", "base", "parent"]
 
 PREVIEW_LEAST_SIZE = 16_384
 """Elements below which a tensor has no preview."""
@@ -56,6 +58,14 @@ class Choice:
 Key = TypeVar("Key")
 
 
+class Run(Protocol):
+    """`map` over one iterable, results in order."""
+
+    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any], /) -> Iterable[Any]:
+        """Apply `function` to each item."""
+        ...
+
+
 def candidates(
     dtype: Dtype, *, has_reference: bool, has_preview: bool = False
 ) -> tuple[Candidate, ...]:
@@ -76,7 +86,9 @@ def candidates(
     return tuple(found)
 
 
-def smallest(encoders: Mapping[Candidate, Callable[[int], bytes]], blocks: int) -> Choice:
+def smallest(
+    encoders: Mapping[Candidate, Callable[[int], bytes]], blocks: int, *, run: Run = map
+) -> Choice:
     """Encode with all candidates and keep the smallest; the first of equals.
 
     A candidate that is more than 1.25 times as large as the best after the first block, or after
@@ -85,6 +97,7 @@ def smallest(encoders: Mapping[Candidate, Callable[[int], bytes]], blocks: int) 
     Args:
         encoders: per candidate, block number to payload, in order of preference.
         blocks: how many there are.
+        run: an ordered map, such as one over threads.
 
     Raises:
         UsageError: no candidates.
@@ -92,14 +105,21 @@ def smallest(encoders: Mapping[Candidate, Callable[[int], bytes]], blocks: int) 
     if not encoders:
         raise UsageError("no codec to choose from")
     payloads: dict[Candidate, list[bytes]] = {candidate: [] for candidate in encoders}
-    for block in range(blocks):
-        for candidate, encoded in payloads.items():
-            encoded.append(encoders[candidate](block))
-        if block + 1 in {_FIRST_LOOK, _SECOND_LOOK}:
+    for start, stop in pairwise((0, _FIRST_LOOK, _SECOND_LOOK, max(_SECOND_LOOK, blocks))):
+        some = range(start, min(stop, blocks))
+        followed = tuple(encoders[candidate] for candidate in payloads)
+        for encoded in run(partial(_encode_block, followed), some):
+            for kept, payload in zip(payloads.values(), encoded, strict=True):
+                kept.append(payload)
+        if some and stop < blocks:
             payloads = _followed(payloads)
     sizes = {candidate: _size(encoded) for candidate, encoded in payloads.items()}
     best = min(sizes, key=sizes.__getitem__)
     return Choice(best, tuple(payloads[best]), sizes)
+
+
+def _encode_block(encoders: Sequence[Callable[[int], bytes]], block: int) -> list[bytes]:
+    return [encode(block) for encode in encoders]
 
 
 def _followed(payloads: Mapping[Key, list[bytes]]) -> dict[Key, list[bytes]]:

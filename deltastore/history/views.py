@@ -20,11 +20,26 @@ if TYPE_CHECKING:
     from deltastore.history.state import LogState
     from deltastore.ids import CommitId
 
-__all__ = ["commit_info", "file_infos", "log_result", "model_infos", "ref_infos", "ref_names"]
+__all__ = ["RefNames", "commit_info", "file_infos", "log_result", "model_infos", "ref_infos"]
+
+
+class RefNames:
+    """`ns/name@branch` and `ns/name@tag` of the refs that stand on a commit."""
+
+    def __init__(self, state: LogState) -> None:
+        self._names: dict[CommitId, list[str]] = {}
+        for full in sorted(state.refs):
+            commit, ref = state.ref(full), parse_ref(full)
+            if commit and ref.model:
+                self._names.setdefault(commit, []).append(f"{ref.model}@{ref.name}")
+
+    def of(self, commit: CommitId) -> tuple[str, ...]:
+        """Sorted; empty if there are none."""
+        return tuple(self._names.get(commit, ()))
 
 
 def commit_info(
-    commit: CommitId, history: HistoryReader, state: LogState, *, files: bool = False
+    commit: CommitId, history: HistoryReader, names: RefNames, *, files: bool = False
 ) -> CommitInfo:
     """One commit as recorded, with the names of the refs that stand on it."""
     header = history.header(commit)
@@ -42,22 +57,13 @@ def commit_info(
         metrics=header.metrics,
         files=file_infos(manifest) if manifest else (),
         preview_error=header.preview.error if header.preview else None,
-        refs=ref_names(commit, state),
+        refs=names.of(commit),
     )
 
 
 def file_infos(manifest: Manifest) -> tuple[FileInfo, ...]:
     """The files of a version."""
     return tuple(FileInfo(file.path, file.size, file.sha256) for file in manifest.files)
-
-
-def ref_names(commit: CommitId, state: LogState) -> tuple[str, ...]:
-    """`ns/name@branch` and `ns/name@tag` of every ref that stands on a commit, sorted."""
-    return tuple(
-        f"{ref.model}@{ref.name}"
-        for ref in (parse_ref(name) for name in sorted(state.refs) if state.ref(name) == commit)
-        if ref.model
-    )
 
 
 def log_result(
@@ -81,7 +87,8 @@ def log_result(
     commits: Sequence[CommitId] = tuple(order if limit is None else islice(order, limit + 1))
     shown = commits if limit is None else commits[:limit]
     drawing = tuple(draw(graph_rows(shown, history.header))) if graph else ()
-    infos = tuple(commit_info(commit, history, state) for commit in shown)
+    names = RefNames(state)
+    infos = tuple(commit_info(commit, history, names) for commit in shown)
     return LogResult(infos, len(commits) > len(shown), drawing)
 
 

@@ -1,0 +1,117 @@
+"""Making, moving and deleting branches and tags: one log entry each."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Literal
+
+from deltastore.errors import ExistsError, NotFoundError
+from deltastore.history.entries import Draft, RefMove, Transaction, new_token
+from deltastore.history.reachability import prove_reachable
+from deltastore.history.refs import branch_ref, looks_like_commit, tag_ref
+from deltastore.ids import short
+from deltastore.results import RefMoveResult
+
+if TYPE_CHECKING:
+    from deltastore.history.log import Log
+    from deltastore.history.objects import HistoryReader
+    from deltastore.history.state import LogState
+    from deltastore.ids import CommitId
+
+__all__ = ["RefChange", "change_ref"]
+
+RefKind = Literal["branch", "tag"]
+
+
+class _NothingToDoError(Exception):
+    """The ref stands where it should: no entry is written."""
+
+
+class RefChange:
+    """What is to become of one branch or tag.
+
+    Args:
+        kind: branch or tag.
+        model: `namespace/name`.
+        name: of the branch or tag.
+        commit: where it is to stand; None to delete it.
+        force: move a branch that exists.
+    """
+
+    def __init__(
+        self, kind: RefKind, model: str, name: str, commit: CommitId | None, *, force: bool = False
+    ) -> None:
+        self.kind: RefKind = kind
+        self.model = model
+        self.name = name
+        self.commit = commit
+        self.full = (branch_ref if kind == "branch" else tag_ref)(model, name)
+        self._force = force
+
+    def move(self, state: LogState) -> RefMove:
+        """The move that does it.
+
+        Raises:
+            NotFoundError: there is nothing to delete.
+            ExistsError: a branch that exists and is not to be moved by force, or a tag that stands
+                or stood elsewhere.
+        """
+        old, label = state.ref(self.full), f"{self.model}@{self.name}"
+        if self.commit is None and old is None:
+            raise NotFoundError(f"{label}: no such {self.kind}", hint=self._names_hint(state))
+        if old == self.commit:
+            raise _NothingToDoError
+        if self.commit is not None:
+            self._check_free(state, old, label)
+        return RefMove(self.full, old, self.commit)
+
+    def _check_free(self, state: LogState, old: CommitId | None, label: str) -> None:
+        if self.kind == "branch" and old is not None and not self._force:
+            raise ExistsError(
+                f"{label} exists, at {short(old)}", hint="branch -f moves it; undo brings it back"
+            )
+        known = state.refs.get(self.full)
+        if self.kind == "tag" and known is not None and known.last != self.commit:
+            verb = "stands" if old else "stood"
+            raise ExistsError(
+                f"{label} {verb} at {short(known.last)}; tags never move",
+                hint="choose another name, or use a branch, which moves",
+            )
+
+    def _names_hint(self, state: LogState) -> str:
+        names = (state.heads if self.kind == "branch" else state.tags)(self.model)
+        plural = "branches" if self.kind == "branch" else "tags"
+        return f"{plural} of this model: {', '.join(names)}" if names else f"it has no {plural}"
+
+    def result(self, old: CommitId | None) -> RefMoveResult:
+        """For the caller."""
+        warnings: tuple[str, ...] = ()
+        if self.commit is not None and looks_like_commit(self.name):
+            warnings = (f"the name {self.name!r} reads like a commit id; it wins over one",)
+        return RefMoveResult(self.model, self.name, self.kind, old, self.commit, warnings)
+
+
+def change_ref(
+    log: Log, history: HistoryReader, change: RefChange, *, actor: str, time: str, message: str
+) -> RefMoveResult:
+    """Write the entry; nothing is written when the ref stands there already.
+
+    Raises:
+        NotFoundError, ExistsError: as `RefChange.move`.
+        ConflictError: what the commit needs was collected as garbage.
+        StorageError: the backend failed.
+    """
+    txn = new_token()
+    old: CommitId | None = change.commit
+
+    def compose(state: LogState) -> Draft:
+        nonlocal old
+        move = change.move(state)
+        old = move.old
+        if move.new is not None:
+            prove_reachable(state, move.new, history)
+        return Draft((Transaction(txn, change.kind, actor, time, message, refs=(move,)),))
+
+    with contextlib.suppress(_NothingToDoError):
+        log.append(compose)
+    return change.result(old)

@@ -1,0 +1,331 @@
+"""A source into packs: every file and tensor that the store lacks, encoded and verified.
+
+What comes out is a `WrittenVersion`: finished local packs, the manifests, and what to tell people.
+Nothing is in the store yet.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deltastore.codecs.choose import PREVIEW_LEAST_SIZE
+from deltastore.errors import InvalidError
+from deltastore.history.manifests import Manifest, ManifestFile
+from deltastore.ids import blob_digest, bytes_digest, tensor_digest
+from deltastore.materialize.files import FIDELITY_KEY
+from deltastore.materialize.sides import hash_blob
+from deltastore.storage.blobs import blob_payloads, blob_representation
+from deltastore.storage.records import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from deltastore.checkpoints.safetensors_header import SafetensorsHeader
+    from deltastore.checkpoints.source import SourceFile, TensorSource
+    from deltastore.ids import Digest
+    from deltastore.ingest.encoding import Encoded, EncodedTensor, TensorEncoder
+    from deltastore.ingest.known import KnownVersions
+    from deltastore.materialize.tensors import Bytes
+    from deltastore.specs import TensorSpec
+    from deltastore.storage.packing import SpooledPack
+    from deltastore.storage.records import PackClass, Placement
+    from deltastore.storage.spool import PackSpool
+
+__all__ = ["VersionWriter", "WrittenBlob", "WrittenVersion", "refuse_preview_files"]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenBlob:
+    """An opaque file and the bytes its payloads take; 0 when the store had it."""
+
+    path: str
+    size: int
+    stored_bytes: int
+
+
+@dataclass(slots=True)
+class _Tally:
+    unchanged: int = 0
+    delta: int = 0
+    dense: int = 0
+    squared_error: float = 0.0
+    squared_change: float = 0.0
+    previewed: int = 0
+    dense_names: list[str] = field(default_factory=list)
+    blobs: list[WrittenBlob] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenVersion:
+    """A version whose new content is in local packs.
+
+    Attributes:
+        packs: finished, not yet published.
+        manifest: of the exact content.
+        preview: of the previewed content, or None.
+        preview_error: |exact - preview| / |exact - base|; None without a preview.
+        placements: sections of the packs and of everything reused, inputs included.
+        reused: digests that were not written.
+        unchanged: tensors that the store had.
+        delta: tensors kept against a reference.
+        dense: tensors kept whole.
+        dense_names: of the latter, when there is a base.
+        blobs: the opaque files.
+    """
+
+    packs: tuple[SpooledPack, ...]
+    manifest: Manifest
+    preview: Manifest | None
+    preview_error: float | None
+    placements: tuple[Placement, ...]
+    reused: tuple[Digest, ...]
+    unchanged: int
+    delta: int
+    dense: int
+    dense_names: tuple[str, ...]
+    blobs: tuple[WrittenBlob, ...]
+
+
+class VersionWriter:
+    """Writes one version.
+
+    Args:
+        spool: takes what is new; finished by `write`.
+        encoder: makes representations.
+        known: what may be reused and referred to.
+        preview: whether to make one.
+        report: called with the bytes of each finished piece.
+    """
+
+    def __init__(
+        self,
+        spool: PackSpool,
+        encoder: TensorEncoder,
+        known: KnownVersions,
+        *,
+        preview: bool,
+        report: Callable[[int], None],
+    ) -> None:
+        self._spool = spool
+        self._encoder = encoder
+        self._known = known
+        self._preview = preview and known.base is not None
+        self._report = report
+        self._tally = _Tally()
+        self._written: dict[Digest, str] = {}
+        self._previews: dict[Digest, Digest] = {}
+        self._reused: dict[Digest, None] = {}
+
+    def write(self, source: TensorSource) -> WrittenVersion:
+        """Write all files of a source.
+
+        Raises:
+            InvalidError: a file is not what it was when it was scanned.
+            NoSpaceError: the temporary folder's disk is full.
+        """
+        files = []
+        for file in source.files():
+            with file:
+                files.append(self._weights(file) if file.header else self._blob(file))
+        return self._finish(Manifest(tuple(files)))
+
+    def _finish(self, manifest: Manifest) -> WrittenVersion:
+        packs = self._spool.finish()
+        tally = self._tally
+        reused = tuple(self._reused)
+        return WrittenVersion(
+            packs=packs,
+            manifest=manifest,
+            preview=self._preview_manifest(manifest),
+            preview_error=_quotient(tally) if tally.previewed else None,
+            placements=tuple(self._placements(packs, reused)),
+            reused=reused,
+            unchanged=tally.unchanged,
+            delta=tally.delta,
+            dense=tally.dense,
+            dense_names=tuple(tally.dense_names),
+            blobs=tuple(tally.blobs),
+        )
+
+    def _placements(
+        self, packs: Iterable[SpooledPack], reused: Sequence[Digest]
+    ) -> Iterator[Placement]:
+        """New sections, then the closure of what is reused and of what deltas refer to."""
+        new = [placement for pack in packs for placement in pack.placements]
+        yield from new
+        inputs = [source.digest for p in new for source in p.record.inputs]
+        outside = [digest for digest in dict.fromkeys(inputs) if digest not in self._written]
+        seen: set[Digest] = set()
+        for kept in self._known.needed([*reused, *outside]):
+            if kept.representation.digest not in seen:
+                seen.add(kept.representation.digest)
+                yield from kept.placements
+
+    def _preview_manifest(self, manifest: Manifest) -> Manifest | None:
+        if not self._previews:
+            return None
+        return Manifest(tuple(self._previewed(file) for file in manifest.files))
+
+    def _previewed(self, file: ManifestFile) -> ManifestFile:
+        tensors = tuple(self._previews.get(digest, digest) for digest in file.tensors)
+        sha256 = file.sha256 if tensors == file.tensors else None
+        return ManifestFile(file.path, file.size, sha256, file.blob, file.header, tensors)
+
+    # files
+
+    def _blob(self, file: SourceFile) -> ManifestFile:
+        digest, sha256, size = hash_blob(file)
+        stored = 0 if self._has(digest) else self._write_blob(file, digest, size)
+        self._tally.blobs.append(WrittenBlob(file.path, size, stored))
+        self._report(size)
+        return ManifestFile(file.path, size, sha256, blob=digest)
+
+    def _write_blob(self, file: SourceFile, digest: Digest, size: int) -> int:
+        stored = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal stored
+            for payload in blob_payloads(file.chunks()):
+                stored += len(payload)
+                yield payload
+
+        self._spool.add("whole", blob_representation(Kind.BLOB, digest, size), counted())
+        self._written[digest] = "blob"
+        return stored
+
+    def _weights(self, file: SourceFile) -> ManifestFile:
+        header = file.header
+        if header is None:  # the caller looked
+            raise InvalidError(f"{file.path}: not a safetensors file")
+        digests = {
+            entry.spec.name: self._tensor(entry.spec, file.read_tensor(entry))
+            for entry in header.in_offset_order()
+        }
+        return ManifestFile(
+            file.path,
+            header.file_size,
+            file.sha256(),
+            header=self._header(header),
+            tensors=tuple(digests[entry.spec.name] for entry in header.tensors),
+        )
+
+    def _header(self, header: SafetensorsHeader) -> Digest:
+        digest = blob_digest(len(header.raw), bytes_digest(header.raw))
+        if not self._has(digest):
+            self._spool.add_blob("whole", Kind.BLOB, digest, header.raw)
+            self._written[digest] = "blob"
+        self._report(len(header.raw))
+        return digest
+
+    # tensors
+
+    def _tensor(self, spec: TensorSpec, data: Bytes) -> Digest:
+        digest = tensor_digest(spec.dtype, spec.shape, bytes_digest(data.data))
+        if digest in self._written:
+            self._count(self._written[digest], spec)
+        elif self._has(digest):
+            self._count("unchanged", spec)
+            self._reuse_preview(digest, spec, data)
+        else:
+            self._encode(digest, spec, data)
+        self._report(spec.nbytes)
+        return digest
+
+    def _encode(self, digest: Digest, spec: TensorSpec, data: Bytes) -> None:
+        known = self._known
+        base = known.base.reference(spec) if known.base else None
+        layered = self._layered(spec)
+        parent = None
+        if known.parent and (layered or not (self._preview and base)):
+            parent = known.parent.reference(spec)
+        encoded = self._encoder.encode(
+            digest, spec, data, base=base, parent=parent, preview=layered and base is not None
+        )
+        self._keep(encoded, spec)
+
+    def _layered(self, spec: TensorSpec) -> bool:
+        return self._preview and spec.size >= PREVIEW_LEAST_SIZE
+
+    def _keep(self, encoded: EncodedTensor, spec: TensorSpec) -> None:
+        exact, preview = encoded.exact, encoded.preview
+        kind = "delta" if exact.representation.inputs else "dense"
+        if preview is not None:
+            self._spool_tensor("preview", preview)
+            self._previews[exact.representation.digest] = preview.representation.digest
+            self._add_error(encoded.squared_error, encoded.squared_change)
+        self._spool_tensor(self._pack_class(exact, layered=preview is not None), exact)
+        self._written[exact.representation.digest] = kind
+        self._count(kind, spec)
+
+    def _pack_class(self, exact: Encoded, *, layered: bool) -> PackClass:
+        """Format-v1 section 6: `preview` is what preview fidelity needs beyond the base."""
+        if not exact.representation.inputs:
+            return "whole"
+        return "preview" if self._preview and not layered else "exact"
+
+    def _spool_tensor(self, pack_class: PackClass, encoded: Encoded) -> None:
+        digest = encoded.representation.digest
+        if not self._has(digest):
+            self._spool.add(pack_class, encoded.representation, encoded.payloads)
+            self._written.setdefault(digest, "preview")
+
+    def _reuse_preview(self, digest: Digest, spec: TensorSpec, data: Bytes) -> None:
+        """The preview that the parent has of an unchanged tensor, if it is of the same base."""
+        base, parent = self._known.base, self._known.parent
+        if not (self._preview and base and parent and base.matches(spec)):
+            return
+        if parent.version.header.base != base.version.commit:
+            return
+        preview = parent.version.previews.get(digest)
+        if preview is None:
+            return
+        self._has(preview)
+        self._previews[digest] = preview
+        previewed = parent.reader.read(preview, spec)
+        original = base.reader.read(base.version.tensors[spec.name].digest, spec)
+        self._add_error(*self._encoder.squared_errors(spec, data, previewed, original))
+
+    def _add_error(self, squared_error: float, squared_change: float) -> None:
+        self._tally.previewed += 1
+        self._tally.squared_error += squared_error
+        self._tally.squared_change += squared_change
+
+    def _has(self, digest: Digest) -> bool:
+        """Whether nothing has to be written for a digest; remembers that it is relied on."""
+        if digest in self._written:
+            return True
+        if self._known.holder(digest) is None:
+            return False
+        self._reused[digest] = None
+        return True
+
+    def _count(self, kind: str, spec: TensorSpec) -> None:
+        tally = self._tally
+        tally.unchanged += kind in ("unchanged", "preview")
+        tally.delta += kind == "delta"
+        tally.dense += kind == "dense"
+        base = self._known.base
+        if kind == "dense" and base and not base.matches(spec):
+            tally.dense_names.append(spec.name)
+
+
+def _quotient(tally: _Tally) -> float:
+    if not tally.squared_change:
+        return 0.0
+    return math.sqrt(tally.squared_error / tally.squared_change)
+
+
+def refuse_preview_files(files: Iterable[SourceFile]) -> None:
+    """Refuse to commit what is only a preview as if it were the real thing.
+
+    Raises:
+        InvalidError: a file's metadata says that it is a preview.
+    """
+    for file in files:
+        if file.header and file.header.metadata.get(FIDELITY_KEY) == "preview":
+            raise InvalidError(
+                f"{file.path} is a preview: its weights are approximations",
+                hint="--lossy commits it all the same; an exact checkout has the original",
+            )

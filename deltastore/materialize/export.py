@@ -1,0 +1,194 @@
+"""A version's weights changed on the way out: a selection, another dtype, other shards."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deltastore.checkpoints.state_dicts import serialize_header
+from deltastore.checkpoints.writing import FileSink
+from deltastore.errors import ExistsError, InvalidError, UsageError
+from deltastore.materialize.files import FIDELITY_KEY, Written
+from deltastore.materialize.state_dicts import raw_arrays, torch_tensor
+from deltastore.specs import DTYPES, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from deltastore.materialize.tensors import Bytes, TensorReader, Wanted
+    from deltastore.materialize.versions import Version
+
+__all__ = ["Form", "export", "export_dtype"]
+
+DEFAULT_NAME = "model.safetensors"
+INDEX_NAME = "model.safetensors.index.json"
+
+_ALIASES = {
+    "float16": "F16", "fp16": "F16", "half": "F16", "bfloat16": "BF16", "bf16": "BF16",
+    "float32": "F32", "fp32": "F32", "float": "F32", "float64": "F64", "fp64": "F64",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How exported weights are written.
+
+    Attributes:
+        dtype: float tensors are rounded to it, to nearest even; others stay.
+        max_shard_bytes: most bytes of tensors in a file; one larger tensor has its own.
+        preview: these are previews, and the files will say so.
+    """
+
+    dtype: str | None = None
+    max_shard_bytes: int | None = None
+    preview: bool = False
+
+
+def export_dtype(name: str) -> str:
+    """The safetensors name of a float dtype that people may write in other ways.
+
+    Raises:
+        UsageError: no float dtype that weights can be converted to.
+    """
+    dtype = _ALIASES.get(name.lower(), name.upper())
+    if dtype not in ("F16", "BF16", "F32", "F64"):
+        raise UsageError(
+            f"cannot export as {name!r}", hint="one of: float16, bfloat16, float32, float64"
+        )
+    return dtype
+
+
+def export(
+    version: Version,
+    wanted: Mapping[str, Wanted],
+    target: Path,
+    reader: TensorReader,
+    form: Form,
+    *,
+    report: Callable[[str, int, int], None] = lambda _stage, _done, _total: None,
+) -> Written:
+    """Write tensors to one safetensors file, or to a folder with the version's other files.
+
+    Args:
+        version: to read from.
+        wanted: tensors by name.
+        target: a path that ends in `.safetensors` is a file; anything else a folder, in which
+            the weights are `model.safetensors`, or shards with an index.
+        reader: of the version's tensors.
+        form: dtype, shards, and what to say of the fidelity.
+        report: called with "export", files done and files in all.
+
+    Raises:
+        ExistsError: something is there already; nothing was written.
+    """
+    specs = [_converted(item.spec, form.dtype) for item in wanted.values()]
+    one_file = target.name.endswith(".safetensors")
+    folder = target.parent if one_file else target
+    shards = _shards(specs, None if one_file else form.max_shard_bytes)
+    names = [target.name] if one_file else _shard_names(len(shards))
+    others = [] if one_file else _other_files(version)
+    taken = [n for n in (*names, INDEX_NAME, *others) if (folder / n).exists()]
+    if taken:
+        raise ExistsError(f"{folder} holds {taken[0]} already", hint="export into another folder")
+    metadata = {"format": "pt"} | ({FIDELITY_KEY: "preview"} if form.preview else {})
+    total = 0
+    with FileSink(folder) as sink:
+        for done, (name, shard) in enumerate(zip(names, shards, strict=True), 1):
+            total += _write_shard(sink, name, shard, wanted, reader, metadata)
+            report("export", done, len(shards))
+        if len(shards) > 1:
+            total += _write(sink, INDEX_NAME, [_index(names, shards)])
+            names.append(INDEX_NAME)
+        for path in others:
+            blob = version.file(path).blob
+            total += _write(sink, path, version.blob(blob)) if blob else 0
+    return Written(len(names) + len(others), total, 0)
+
+
+def _converted(spec: TensorSpec, dtype: str | None) -> TensorSpec:
+    if dtype is None or DTYPES[spec.dtype].kind != "float":
+        return spec
+    return TensorSpec(spec.name, dtype, spec.shape)
+
+
+def _shards(specs: Sequence[TensorSpec], most: int | None) -> list[list[TensorSpec]]:
+    """Consecutive runs of tensors of at most `most` bytes, at least one tensor each."""
+    if most is not None and most <= 0:
+        raise UsageError(f"a shard of {most} bytes holds nothing")
+    shards: list[list[TensorSpec]] = [[]]
+    size = 0
+    for spec in specs:
+        if most is not None and shards[-1] and size + spec.nbytes > most:
+            shards.append([])
+            size = 0
+        shards[-1].append(spec)
+        size += spec.nbytes
+    return shards
+
+
+def _shard_names(count: int) -> list[str]:
+    if count == 1:
+        return [DEFAULT_NAME]
+    return [f"model-{n:05d}-of-{count:05d}.safetensors" for n in range(1, count + 1)]
+
+
+def _index(names: Sequence[str], shards: Sequence[Sequence[TensorSpec]]) -> bytes:
+    where = {spec.name: name for name, shard in zip(names, shards, strict=True) for spec in shard}
+    size = sum(spec.nbytes for shard in shards for spec in shard)
+    document = {"metadata": {"total_size": size}, "weight_map": dict(sorted(where.items()))}
+    return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def _other_files(version: Version) -> list[str]:
+    """Files that are no weights; an index of shards is made anew where there are several."""
+    return [
+        file.path
+        for file in version.manifest.files
+        if file.blob is not None and not file.path.endswith(".safetensors.index.json")
+    ]
+
+
+def _write(sink: FileSink, path: str, chunks: Iterator[bytes] | list[bytes]) -> int:
+    size = 0
+    with sink.open(path) as writer:
+        for chunk in chunks:
+            writer.write(chunk)
+            size += len(chunk)
+        writer.finish(None)
+    return size
+
+
+def _write_shard(
+    sink: FileSink,
+    name: str,
+    shard: Sequence[TensorSpec],
+    wanted: Mapping[str, Wanted],
+    reader: TensorReader,
+    metadata: Mapping[str, str],
+) -> int:
+    header = serialize_header(shard, metadata)
+    specs = [entry.spec for entry in header.in_offset_order()]
+    contents = reader.read_many(wanted[spec.name] for spec in specs)
+    with sink.open(name) as writer:
+        writer.write(header.raw)
+        for spec, content in zip(specs, contents, strict=True):
+            writer.write(_convert(content, wanted[spec.name].spec, spec).data)
+        writer.finish(None)
+    return header.file_size
+
+
+def _convert(content: Bytes, have: TensorSpec, want: TensorSpec) -> Bytes:
+    """Round to nearest even, as PyTorch does."""
+    if have.dtype == want.dtype:
+        return content
+    import torch  # noqa: PLC0415 - only conversions need it
+
+    dtypes = {"F16": torch.float16, "BF16": torch.bfloat16}
+    dtypes |= {"F32": torch.float32, "F64": torch.float64}
+    converted = torch_tensor(content, have).to(dtypes[want.dtype])
+    raw = raw_arrays({want.name: converted})[want.name][1]
+    if raw.nbytes != want.nbytes:
+        raise InvalidError(f"{want.name}: converted to {raw.nbytes} bytes, not {want.nbytes}")
+    return raw

@@ -1,0 +1,155 @@
+"""A version into a folder: byte for byte as committed, or its preview, marked as such."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deltastore.checkpoints.existing import ExpectedFile, compare_existing
+from deltastore.checkpoints.state_dicts import serialize_header
+from deltastore.checkpoints.writing import FileSink
+from deltastore.errors import ExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from typing import TypeAlias
+
+    from deltastore.checkpoints.safetensors_header import SafetensorsHeader
+    from deltastore.checkpoints.writing import FileWriter
+    from deltastore.history.manifests import ManifestFile
+    from deltastore.materialize.tensors import TensorReader
+    from deltastore.materialize.versions import Version
+
+    Report: TypeAlias = Callable[[str, int, int], None]
+
+__all__ = ["FIDELITY_KEY", "Written", "check_out", "marked_preview"]
+
+FIDELITY_KEY = "deltastore.fidelity"
+"""Metadata key of safetensors files that hold a preview."""
+
+NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a checkout did: files of the selection, their bytes, and how many were there before."""
+
+    files: int
+    bytes: int
+    kept: int
+
+
+def marked_preview(header: SafetensorsHeader) -> SafetensorsHeader:
+    """The header of the same tensors in a file that says it is a preview."""
+    metadata = {**header.metadata, FIDELITY_KEY: "preview"}
+    return serialize_header([entry.spec for entry in header.tensors], metadata)
+
+
+class _Checkout:
+    """One checkout in progress."""
+
+    def __init__(
+        self,
+        version: Version,
+        reader: TensorReader,
+        *,
+        preview: bool,
+        report: Callable[[int], None],
+    ) -> None:
+        self.version = version
+        self.preview = preview
+        self.report = report
+        self.reader = reader
+
+    def expected(self, file: ManifestFile) -> ExpectedFile:
+        """Size and SHA-256; both are other ones where a preview's tensors are."""
+        if not self._is_preview(file):
+            return ExpectedFile(file.path, file.size, file.sha256)
+        header = self.version.weights_file(file.path).header
+        return ExpectedFile(file.path, marked_preview(header).file_size, None)
+
+    def write(self, file: ManifestFile, writer: FileWriter) -> None:
+        if file.blob is not None:
+            for chunk in self.version.blob(file.blob):
+                self._put(writer, chunk)
+        else:
+            self._write_weights(file, writer)
+        writer.finish(None if self._is_preview(file) else file.sha256)
+
+    def _write_weights(self, file: ManifestFile, writer: FileWriter) -> None:
+        weights = self.version.weights_file(file.path, preview=self.preview)
+        header, tensors = weights.header, weights.tensors
+        if self._is_preview(file):
+            header = marked_preview(header)
+            named = {tensor.entry.spec.name: tensor for tensor in tensors}
+            tensors = tuple(named[entry.spec.name] for entry in header.in_offset_order())
+        self._put(writer, header.raw)
+        for content in self.reader.read_many(tensor.wanted for tensor in tensors):
+            self._put(writer, content.data)
+
+    def _put(self, writer: FileWriter, data: bytes | memoryview) -> None:
+        writer.write(data)
+        self.report(len(data))
+
+    def _is_preview(self, file: ManifestFile) -> bool:
+        if not self.preview or self.version.preview is None:
+            return False
+        previewed = self.version.preview.file(file.path)
+        return previewed is not None and previewed.sha256 is None
+
+
+def check_out(
+    version: Version,
+    files: Sequence[ManifestFile],
+    folder: Path,
+    reader: TensorReader,
+    *,
+    preview: bool = False,
+    overwrite: bool = False,
+    report: Report = lambda _stage, _done, _total: None,
+) -> Written:
+    """Write files of a version; those that are there already with the right bytes are kept.
+
+    Args:
+        version: to read from.
+        files: of its manifest.
+        folder: made if absent; files of other names in it are not touched.
+        reader: of the version's tensors.
+        preview: previewed tensors instead of exact ones.
+        overwrite: replace files that differ.
+        report: called with "checkout", bytes done and bytes in all.
+
+    Raises:
+        ExistsError: files that differ are in the way, and `overwrite` is off; nothing was written.
+        CorruptError: what was rebuilt is not what was committed; that file was not written.
+    """
+    done = 0
+    total = sum(file.size for file in files)
+
+    def count(size: int) -> None:
+        nonlocal done
+        done += size
+        report("checkout", done, total)
+
+    checkout = _Checkout(version, reader, preview=preview, report=count)
+    expected = [checkout.expected(file) for file in files]
+    existing = compare_existing(folder, expected)
+    if existing.different and not overwrite:
+        raise _in_the_way(folder, existing.different)
+    kept = set(existing.same)
+    with FileSink(folder) as sink:
+        for file in files:
+            if file.path not in kept:
+                with sink.open(file.path) as writer:
+                    checkout.write(file, writer)
+    return Written(len(files), sum(item.size for item in expected), len(kept))
+
+
+def _in_the_way(folder: Path, paths: Sequence[str]) -> ExistsError:
+    shown = ", ".join(paths[:NAMES_SHOWN])
+    more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
+    return ExistsError(
+        f"{folder} holds files that differ: {shown}{more}. Nothing was written",
+        hint="--overwrite replaces them, or check out into another folder",
+    )

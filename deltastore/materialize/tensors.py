@@ -1,0 +1,223 @@
+"""Reconstruction: tensors back from their representations, verified by digest.
+
+Block i of a tensor depends on block i of its inputs only, so memory is the result and a few blocks,
+and all threads work on one tensor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from deltastore.codecs.blocks import block_layout
+from deltastore.codecs.registry import codec_named
+from deltastore.errors import CorruptError
+from deltastore.ids import bytes_digest, parse_json, short, tensor_digest
+from deltastore.specs import DTYPES
+from deltastore.storage.records import Kind
+from deltastore.storage.sections import cover
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from deltastore.codecs.blocks import BlockLayout
+    from deltastore.codecs.protocol import Words
+    from deltastore.engine.threads import Workers
+    from deltastore.ids import Digest
+    from deltastore.kernels.dispatch import Family
+    from deltastore.materialize.closure import Closure, Kept
+    from deltastore.specs import TensorSpec
+    from deltastore.storage.packs import PackReader
+
+__all__ = ["Bytes", "TensorReader", "Wanted"]
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+"""Raw little-endian content, one-dimensional."""
+
+BATCH_BYTES = 16 << 20
+"""Stored bytes, and four times that of raw ones, that are fetched together."""
+
+MAX_PARAMETERS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A tensor to reconstruct: its digest, and what it must turn out to be."""
+
+    digest: Digest
+    spec: TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    wanted: Wanted
+    layout: BlockLayout
+    chain: tuple[Kept, ...]
+    result: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    task: _Task
+    block: int
+    payloads: Mapping[Digest, bytes]
+
+
+class TensorReader:
+    """Reconstructs tensors of one closure. Not for use by several threads at once.
+
+    Args:
+        packs: of the store.
+        closure: what is needed, and where it is.
+        workers: threads that decode.
+        family: kernels that decode; the bits do not depend on it.
+    """
+
+    def __init__(
+        self, packs: PackReader, closure: Closure, workers: Workers, *, family: Family = "cpu"
+    ) -> None:
+        self._packs = packs
+        self._closure = closure
+        self._workers = workers
+        self._decode = partial(_decode_job, family)
+
+    def read(self, digest: Digest, spec: TensorSpec) -> Bytes:
+        """One whole tensor.
+
+        Raises:
+            CorruptError: it is not what its digest promises.
+            MissingObjectError: something it needs is not there.
+        """
+        return next(self.read_many([Wanted(digest, spec)]))
+
+    def read_many(self, wanted: Iterable[Wanted]) -> Iterator[Bytes]:
+        """Several, in order; small ones are fetched together. Raises as `read`."""
+        for batch in self._batches(wanted):
+            yield from self._read_batch(batch)
+
+    def _batches(self, wanted: Iterable[Wanted]) -> Iterator[list[_Task]]:
+        batch: list[_Task] = []
+        stored = raw = 0
+        for item in wanted:
+            chain = self._chain(item)
+            size = sum(kept.stored_bytes for kept in chain)
+            full = stored + size > BATCH_BYTES or raw + item.spec.nbytes > 4 * BATCH_BYTES
+            if batch and full:
+                yield batch
+                batch, stored, raw = [], 0, 0
+            result = np.empty(item.spec.nbytes, np.uint8)
+            batch.append(_Task(item, block_layout(item.spec), chain, result))
+            stored, raw = stored + size, raw + item.spec.nbytes
+        if batch:
+            yield batch
+
+    def _chain(self, item: Wanted) -> tuple[Kept, ...]:
+        """What the tensor is made from, inputs first, all of its dtype, shape and blocks."""
+        chain = tuple(self._closure.needed([item.digest]))
+        blocks = block_layout(item.spec).count
+        for kept in chain:
+            have = kept.representation
+            fits = have.kind is Kind.TENSOR and have.dtype == item.spec.dtype
+            if not fits or have.shape != item.spec.shape or have.blocks != blocks:
+                raise CorruptError(
+                    f"tensor {item.spec.name!r} ({short(item.digest)}): its representation is for "
+                    f"{have.dtype} {list(have.shape)}, not {item.spec.dtype} "
+                    f"{list(item.spec.shape)}"
+                )
+        return chain
+
+    def _read_batch(self, batch: Sequence[_Task]) -> Iterator[Bytes]:
+        last: _Task | None = None
+        for task in self._workers.map(self._decode, self._jobs(batch)):
+            if last is not None and task is not last:
+                yield _verified(last)
+            last = task
+        if last is not None:
+            yield _verified(last)
+
+    def _jobs(self, batch: Sequence[_Task]) -> Iterator[_Job]:
+        """One job per block; empty tensors have one too, so that they come in their turn."""
+        together = self._fetch_together(batch) if len(batch) > 1 else None
+        for task in batch:
+            streams = {
+                kept.representation.digest: iter(together[kept.representation.digest])
+                if together is not None
+                else self._stream(kept)
+                for kept in task.chain
+            }
+            for block in range(max(1, task.layout.count)):
+                present = block < task.layout.count
+                yield _Job(task, block, {d: next(s) for d, s in streams.items()} if present else {})
+
+    def _stream(self, kept: Kept) -> Iterator[bytes]:
+        for placement, blocks in cover(kept.placements):
+            whole = len(blocks) == placement.record.block_count
+            yield from self._packs.payloads(placement, None if whole else blocks)
+
+    def _fetch_together(self, batch: Sequence[_Task]) -> dict[Digest, tuple[bytes, ...]]:
+        """All payloads of a batch by digest; sections that cover one thing do not overlap here."""
+        chains = {kept.representation.digest: kept for task in batch for kept in task.chain}
+        parts = [(kept, part) for kept in chains.values() for part in cover(kept.placements)]
+        sections = self._packs.sections([placement for _, (placement, _) in parts])
+        result: dict[Digest, tuple[bytes, ...]] = {}
+        for (kept, (placement, blocks)), payloads in zip(parts, sections, strict=True):
+            skipped = blocks.start - placement.record.first_block
+            digest = kept.representation.digest
+            result[digest] = result.get(digest, ()) + payloads[skipped:]
+        return result
+
+
+def _decode_job(family: Family, job: _Job) -> _Task:
+    """Decode one block into its place in the task's result."""
+    task = job.task
+    if task.layout.count:
+        start, stop = task.layout.byte_bounds(job.block)
+        words = (stop - start) // task.layout.word_dtype.itemsize
+        block = _decode_chain(task, job.payloads, words, family)
+        task.result[start:stop] = block.view(np.uint8)
+    return task
+
+
+def _decode_chain(
+    task: _Task, payloads: Mapping[Digest, bytes], words: int, family: Family
+) -> Words:
+    dtype = DTYPES[task.wanted.spec.dtype]
+    decoded: dict[Digest, Words] = {}
+    for kept in task.chain:
+        how = kept.representation
+        inputs = [decoded[source.digest] for source in how.inputs]
+        parameters = _parameters(how.parameters)
+        codec = codec_named(how.codec, family=family)
+        if len(inputs) not in codec.input_counts or not codec.supports(dtype):
+            raise CorruptError(f"{how.digest}: {how.codec} is not for this")
+        try:
+            block = codec.decode(payloads[how.digest], words, inputs, dtype, parameters)
+        except CorruptError as reason:
+            name = task.wanted.spec.name
+            raise CorruptError(f"tensor {name!r} ({short(how.digest)}): {reason}") from reason
+        decoded[how.digest] = block
+    return decoded[task.wanted.digest]
+
+
+def _parameters(stored: bytes) -> dict[str, str | int]:
+    if not stored:
+        return {}
+    found = parse_json(stored, what="codec parameters", max_bytes=MAX_PARAMETERS)
+    if not isinstance(found, dict) or not all(isinstance(v, (str, int)) for v in found.values()):
+        raise CorruptError("codec parameters: not an object of texts and integers")
+    return found
+
+
+def _verified(task: _Task) -> Bytes:
+    spec = task.wanted.spec
+    found = tensor_digest(spec.dtype, spec.shape, bytes_digest(task.result.data))
+    if found != task.wanted.digest:
+        raise CorruptError(
+            f"tensor {spec.name!r}: its content has digest {short(found)}, not "
+            f"{short(task.wanted.digest)}"
+        )
+    return task.result

@@ -1,0 +1,99 @@
+"""`diff`: two revisions or folders, by names as callers write them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from deltastore.checkpoints.folder import scan
+from deltastore.checkpoints.source import FolderSource
+from deltastore.errors import NotFoundError
+from deltastore.ids import short
+from deltastore.materialize.compare import compare
+from deltastore.materialize.sides import Side, SourceSide, VersionSide
+from deltastore.store.inputs import is_path, local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deltastore.history.diff import NamedTensor
+    from deltastore.history.resolving import Resolved
+    from deltastore.ids import CommitId
+    from deltastore.materialize.session import Session
+    from deltastore.materialize.tensors import Bytes
+    from deltastore.progress import Progress
+    from deltastore.results import Diff
+
+__all__ = ["difference"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A side and how people know it; `base` as its commit records it."""
+
+    side: Side
+    label: str
+    base: CommitId | None = None
+
+
+def difference(
+    session: Session,
+    a: str,
+    b: str | None,
+    resolve: Callable[[str], Resolved],
+    report: Progress,
+) -> Diff:
+    """Compare A and B; A alone with its first parent, which then is the older side.
+
+    Raises:
+        NotFoundError: a revision or folder does not exist, or A has no parent.
+    """
+    if b is None:
+        a, b = _parent_of(session, a, resolve), a
+    first, second = (_open(session, text, resolve) for text in (a, b))
+    base = first.base if first.base == second.base else None
+    done = 0
+
+    def count(_name: str) -> None:
+        nonlocal done
+        done += 1
+        report("diff", done, 0)
+
+    found = compare(first.side, second.side, _base_reader(session, base), report=count)
+    return replace(found, a=first.label, b=second.label)
+
+
+def _parent_of(session: Session, text: str, resolve: Callable[[str], Resolved]) -> str:
+    commit = resolve(text).commit
+    parents = session.history.header(commit).parents
+    if not parents:
+        raise NotFoundError(
+            f"{text} has no parent to compare with", hint="name two versions: diff A B"
+        )
+    return parents[0]
+
+
+def _open(session: Session, text: str, resolve: Callable[[str], Resolved]) -> _Named:
+    if is_path(text):
+        folder = scan(local_path(text))
+        return _Named(SourceSide(FolderSource(folder)), text)
+    found = resolve(text)
+    version = session.version(found.commit)
+    name = found.branch or found.tag
+    label = f"{found.model}@{name} {short(found.commit)}" if name else short(found.commit)
+    return _Named(VersionSide(version, session.reader(version)), label, version.header.base)
+
+
+def _base_reader(session: Session, base: CommitId | None) -> Callable[[NamedTensor], Bytes | None]:
+    if base is None:
+        return lambda _tensor: None
+    version = session.version(base)
+    reader = session.reader(version)
+
+    def read(tensor: NamedTensor) -> Bytes | None:
+        found = version.tensors.get(tensor.spec.name)
+        if found is None or found.entry.spec != tensor.spec:
+            return None
+        return reader.read(found.digest, tensor.spec)
+
+    return read

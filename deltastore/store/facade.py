@@ -1,0 +1,96 @@
+"""The whole `Store`, and the two ways to get one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from deltastore.history.initialize import init_store
+from deltastore.results import InitResult
+from deltastore.storage.location import open_backend
+from deltastore.store.care import Care
+from deltastore.store.looking import Looking
+from deltastore.store.opened import PRODUCER, now, this_user
+from deltastore.store.recording import Recording
+from deltastore.store.weights import Weights
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ["Store", "init", "open_store"]
+
+
+class Store(Recording, Looking, Weights, Care):
+    """An opened store. Made by `deltastore.init` and `deltastore.open`; a context manager.
+
+    Thread-safe, except that a fork makes it unusable in the child.
+
+    Attributes:
+        initialized: what `init` found or made; None when opened.
+    """
+
+
+def init(
+    url: str | PathLike[str],
+    *,
+    unsafe_single_writer: bool = False,
+    threads: int | None = None,
+    author: str | None = None,
+    cache: str | PathLike[str] | None = None,
+    **options: Any,
+) -> Store:
+    """Make a store, or open the one that is there.
+
+    Args:
+        url: a path or fsspec URL.
+        unsafe_single_writer: accept a place that two writers would overwrite each other in; only
+            one process may ever write then.
+        threads: as `open_store`.
+        author: as `open_store`.
+        cache: as `open_store`.
+        **options: for fsspec's file system; credentials belong here or in the environment.
+
+    Returns:
+        The opened store; `initialized` says what was found or made.
+
+    Raises:
+        UnsafeBackendError: the place does not create atomically.
+        StorageError: it cannot be reached or written.
+    """
+    backend = open_backend(os.fspath(url), **options)
+    actor = author or this_user()
+    made = init_store(
+        backend, created=now(), actor=actor, single_writer=unsafe_single_writer, writer=PRODUCER
+    )
+    store = Store(backend, threads=threads, author=author, cache=cache)
+    found = backend.capabilities()
+    store.initialized = InitResult(
+        backend.url, made.store_id, found.tier, made.created, found.detail
+    )
+    return store
+
+
+def open_store(
+    url: str | PathLike[str],
+    *,
+    threads: int | None = None,
+    author: str | None = None,
+    cache: str | PathLike[str] | None = None,
+    **options: Any,
+) -> Store:
+    """Open a store.
+
+    Args:
+        url: a path or fsspec URL.
+        threads: that encode and decode; one per processor when None.
+        author: recorded with what this store does; `user@host` when None.
+        cache: folder for disposable files; the platform's user cache when None.
+        **options: for fsspec's file system; credentials belong here or in the environment.
+
+    Raises:
+        NotAStoreError: there is no store.
+        NewerFormatError: it needs a newer deltastore.
+        StorageError: it cannot be reached.
+    """
+    backend = open_backend(os.fspath(url), **options)
+    return Store(backend, threads=threads, author=author, cache=cache)

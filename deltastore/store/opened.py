@@ -1,0 +1,141 @@
+"""What all parts of `Store` share: the backend, the log, and how names are looked up."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from deltastore.errors import StorageError
+from deltastore.history.log import Log
+from deltastore.history.objects import HistoryReader
+from deltastore.history.reflog import reflog
+from deltastore.history.resolving import Resolved, resolve
+from deltastore.history.views import RefNames
+from deltastore.storage.packs import PackReader
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from types import TracebackType
+
+    from deltastore.materialize.session import Session
+    from deltastore.results import InitResult
+    from deltastore.storage.backend import Backend
+
+__all__ = ["PRODUCER", "OpenedStore", "now", "this_user"]
+
+PRODUCER = "deltastore/0.1.0"
+
+
+class OpenedStore:
+    """An opened store; see `Store`.
+
+    Thread-safe, except that a fork makes it unusable in the child.
+
+    Attributes:
+        initialized: what `init` found or made; None when opened.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        threads: int | None = None,
+        author: str | None = None,
+        cache: str | PathLike[str] | None = None,
+    ) -> None:
+        self.initialized: InitResult | None = None
+        self._backend = backend
+        self._packs = PackReader(backend)
+        self._log = Log.open(backend, packs=self._packs, writer=PRODUCER)
+        self._history = HistoryReader(self._packs, self._log)
+        self._threads = threads
+        self._author = author
+        self._cache = None if cache is None else Path(cache)
+        self._opened: Session | None = None
+        self._process = os.getpid()
+
+    # what it is
+
+    @property
+    def url(self) -> str:
+        """Where it is, without credentials."""
+        return self._backend.url
+
+    @property
+    def store_id(self) -> str:
+        """32 hex digits."""
+        return self._log.form.store_id
+
+    def __repr__(self) -> str:
+        return f"Store({self.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End its threads; the store can still be used, and starts them again."""
+        if self._opened is not None:
+            self._opened.workers.close()
+
+    def _session(self) -> Session:
+        from deltastore.engine.threads import Workers
+        from deltastore.materialize.session import Session
+
+        if os.getpid() != self._process:
+            raise StorageError(
+                f"{self!r} was opened before a fork", hint="open it again in the child process"
+            )
+        if self._opened is None:
+            workers = Workers(self._threads)
+            self._opened = Session(self._backend, self._log, self._packs, self._history, workers)
+        return self._opened
+
+    def _resolve(self, revision: str) -> Resolved:
+        return resolve(
+            revision,
+            self._log.refresh(),
+            self._history.header,
+            lambda ref: reflog(self._log, ref),
+        )
+
+    def _names(self) -> RefNames:
+        return RefNames(self._log.state)
+
+    def _requests(self) -> int | None:
+        return self._backend.traffic.requests
+
+    def _requests_since(self, before: int | None) -> int | None:
+        found = self._requests()
+        return None if found is None or before is None else found - before
+
+    def _traffic(self) -> tuple[int, int | None]:
+        """Bytes read and requests so far."""
+        return self._backend.traffic.bytes_read, self._requests()
+
+    def _traffic_since(self, before: tuple[int, int | None]) -> tuple[int, int | None]:
+        return self._backend.traffic.bytes_read - before[0], self._requests_since(before[1])
+
+    def _actor(self, author: str | None = None) -> str:
+        return author or self._author or this_user()
+
+
+def now() -> str:
+    """The time in RFC 3339, UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def this_user() -> str:
+    """`user@host`."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,0 +1,181 @@
+"""The methods of `Store` that record: commit, branch, tag."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+from deltastore.errors import UnsupportedError, UsageError
+from deltastore.progress import as_report
+from deltastore.storage.location import spool_folder
+from deltastore.store.opened import PRODUCER, OpenedStore, now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+
+    from deltastore.ids import CommitId
+    from deltastore.progress import Progress
+    from deltastore.results import Commit, RefMoveResult
+
+__all__ = ["Recording"]
+
+DENSITY = 0.05
+"""Fraction of a delta's elements that a preview keeps unless asked otherwise."""
+
+
+class Recording(OpenedStore):
+    """See `Store`."""
+
+    def commit(
+        self,
+        source: str | PathLike[str] | Mapping[str, Any],
+        *,
+        to: str,
+        message: str,
+        base: str | None = None,
+        parent: str | None = None,
+        expect: str | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        metadata: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float | str] | None = None,
+        preview: float | None = DENSITY,
+        author: str | None = None,
+        files: str | PathLike[str] | None = None,
+        lossy: bool = False,
+        progress: Progress | bool | None = None,
+    ) -> Commit:
+        """Store a checkpoint as a whole version of a model.
+
+        Args:
+            source: a folder, a safetensors file, or a state dict (name to PyTorch tensor or NumPy
+                array).
+            to: `namespace/name[@branch]`; a branch that exists is appended to.
+            message: what it is.
+            base: revision it was fine-tuned from; `none`; None keeps the parent's base.
+            parent: revision a new branch grows from.
+            expect: revision the branch must stand at, or `none`; anything else is a conflict.
+            include: globs of files that are left out by default.
+            exclude: globs of files to leave out.
+            metadata: remarks, text by name.
+            metrics: numbers by name.
+            preview: fraction of each delta that a preview keeps, above 0 and at most 1; None for no
+                preview.
+            author: for people.
+            files: with a state dict, the folder that holds the other files.
+            lossy: take files that are marked as previews.
+            progress: a callback, or True for a line on stderr.
+
+        Raises:
+            InvalidError: a broken checkpoint or name.
+            IncompatibleError: no tensor is in the base.
+            ConflictError: the branch is not where `expect` says.
+            NotFoundError: no such base, parent or source.
+            StorageError: nothing was recorded, except with `outcome_unknown`.
+        """
+        from deltastore.ingest.committing import Request, commit
+        from deltastore.ingest.writing import refuse_preview_files
+        from deltastore.store.inputs import decimal_text, metric_texts, open_source, split_target
+        from deltastore.store.outcomes import commit_result, counted
+
+        report = as_report(progress)
+        model, branch = split_target(to)
+        base_commit, inherit = self._base(base)
+        request = Request(
+            model=model,
+            branch=branch,
+            message=message,
+            author=self._actor(author),
+            time=now(),
+            producer=PRODUCER,
+            base=base_commit,
+            inherit=inherit,
+            parent=None if parent is None else self._resolve(parent).commit,
+            expect=self._expected(expect),
+            density=None if preview is None else decimal_text(preview, "preview"),
+            metadata=dict(metadata or {}),
+            metrics=metric_texts(metrics),
+        )
+        opened = open_source(source, files=files, include=tuple(include), exclude=tuple(exclude))
+        if not lossy:
+            refuse_preview_files(opened.source.files())
+        with TemporaryDirectory(prefix="deltastore-") as fallback:
+            folder = spool_folder(self._backend, Path(fallback))
+            before = self._requests()
+            done = commit(
+                self._session(),
+                request,
+                opened.source,
+                folder,
+                report=counted(report, "commit", opened.size),
+            )
+            return commit_result(done, request, opened, self._names(), self._requests_since(before))
+
+    def _base(self, base: str | None) -> tuple[CommitId | None, bool]:
+        """The base's id, and whether the parent's is kept."""
+        if base == "auto":
+            raise UnsupportedError(
+                "--base auto: this version does not look for a base by itself",
+                hint="name the base, or leave --base out to keep the parent's",
+            )
+        if base is None or base == "none":
+            return None, base is None
+        return self._resolve(base).commit, False
+
+    def _expected(self, expect: str | None) -> str | None:
+        if expect is None:
+            return None
+        return "" if expect == "none" else self._resolve(expect).commit
+
+    def branch(
+        self,
+        name: str,
+        revision: str | None = None,
+        *,
+        delete: bool = False,
+        force: bool = False,
+        message: str = "",
+    ) -> RefMoveResult:
+        """Make, move (`force`) or delete the branch `namespace/name@branch`.
+
+        Raises:
+            ExistsError: it exists and is not to be moved.
+            NotFoundError: no such branch or revision.
+        """
+        return self._change("branch", name, revision, delete=delete, force=force, message=message)
+
+    def tag(
+        self, name: str, revision: str | None = None, *, delete: bool = False, message: str = ""
+    ) -> RefMoveResult:
+        """Make or delete the tag `namespace/name@tag`; tags never move.
+
+        Raises:
+            ExistsError: it stands, or stood, at another commit.
+            NotFoundError: no such tag or revision.
+        """
+        return self._change("tag", name, revision, delete=delete, force=False, message=message)
+
+    def _change(
+        self,
+        kind: Literal["branch", "tag"],
+        name: str,
+        revision: str | None,
+        *,
+        delete: bool,
+        force: bool,
+        message: str,
+    ) -> RefMoveResult:
+        from deltastore.history.ref_moves import RefChange, change_ref
+        from deltastore.history.refs import check_model
+
+        model, at, short_name = name.partition("@")
+        if not at:
+            raise UsageError(f"which {kind}? {name!r} names none", hint=f"write {name}@NAME")
+        if delete and revision is not None:
+            raise UsageError(f"a {kind} to delete needs no revision")
+        commit = None if delete else self._resolve(revision or model).commit
+        change = RefChange(kind, check_model(model), short_name, commit, force=force)
+        actor, time = self._actor(), now()
+        return change_ref(self._log, self._history, change, actor=actor, time=time, message=message)

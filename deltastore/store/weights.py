@@ -1,0 +1,199 @@
+"""The methods of `Store` that give weights back: files, state dicts, tensors."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, get_args
+
+from deltastore.errors import NotFoundError, UsageError
+from deltastore.progress import as_report
+from deltastore.results import CheckoutResult, ExportResult, Fidelity
+from deltastore.store.opened import OpenedStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from os import PathLike
+
+    import torch
+
+    from deltastore.kernels.dispatch import Family
+    from deltastore.materialize.versions import Version, VersionFile
+    from deltastore.progress import Progress
+
+__all__ = ["Weights"]
+
+
+class Weights(OpenedStore):
+    """See `Store`."""
+
+    def checkout(
+        self,
+        revision: str,
+        folder: str | PathLike[str],
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        fidelity: Fidelity = "exact",
+        overwrite: bool = False,
+        progress: Progress | bool | None = None,
+    ) -> CheckoutResult:
+        """Write a version's files exactly as committed, each whole or not at all.
+
+        Args:
+            revision: what to check out.
+            folder: made if absent; matching files are kept, other names never touched.
+            include: globs of files; all when empty.
+            exclude: globs of files to leave out.
+            fidelity: `preview` writes previewed tensors, into files that say so.
+            overwrite: replace files that differ.
+            progress: a callback, or True for a line on stderr.
+
+        Raises:
+            ExistsError: files that differ are there; nothing was written.
+            CorruptError: what was rebuilt is not what was committed.
+        """
+        from deltastore.materialize.files import check_out
+        from deltastore.materialize.selection import selects
+        from deltastore.store.inputs import local_path
+
+        found = self._resolve(revision)
+        session, before = self._session(), self._traffic()
+        version = session.version(found.commit)
+        files = [f for f in version.manifest.files if selects(f.path, include, exclude)]
+        if not files:
+            raise NotFoundError(f"{revision}: no file fits", hint="ls REV lists the files")
+        preview = fidelity == "preview" and version.preview is not None
+        written = check_out(
+            version,
+            files,
+            local_path(folder),
+            session.reader(version),
+            preview=preview,
+            overwrite=overwrite,
+            report=as_report(progress),
+        )
+        fetched, requests = self._traffic_since(before)
+        return CheckoutResult(
+            commit=found.commit,
+            files=written.files,
+            bytes=written.bytes,
+            fetched_bytes=fetched,
+            requests=requests,
+            fidelity="preview" if preview else "exact",
+            verified=not preview,
+            kept=written.kept,
+            model=found.model,
+            branch=found.branch or found.tag,
+        )
+
+    def export(
+        self,
+        revision: str,
+        path: str | PathLike[str],
+        *,
+        tensors: str | None = None,
+        dtype: str | None = None,
+        max_shard_size: int | None = None,
+        fidelity: Fidelity = "exact",
+        progress: Progress | bool | None = None,
+    ) -> ExportResult:
+        """Write weights changed on the way out.
+
+        Args:
+            revision: what to export.
+            path: a new `.safetensors` file, or a folder.
+            tensors: glob of names; all when None.
+            dtype: that float tensors are rounded to, such as `float16`.
+            max_shard_size: most bytes of tensors per file.
+            fidelity: `preview` for previewed tensors.
+            progress: a callback, or True for a line on stderr.
+        """
+        from deltastore.materialize.export import Form, export, export_dtype
+        from deltastore.materialize.state_dicts import selected
+        from deltastore.store.inputs import local_path
+
+        rounded = None if dtype is None else export_dtype(dtype)
+        commit = self._resolve(revision).commit
+        session, before = self._session(), self._traffic()
+        version = session.version(commit)
+        preview = fidelity == "preview" and version.preview is not None
+        wanted = selected(version.preview_weights if preview else version.weights, tensors)
+        written = export(
+            version,
+            wanted,
+            local_path(path),
+            session.reader(version),
+            Form(rounded, max_shard_size, preview),
+            report=as_report(progress),
+        )
+        fetched, requests = self._traffic_since(before)
+        return ExportResult(
+            commit=commit,
+            files=written.files,
+            bytes=written.bytes,
+            fetched_bytes=fetched,
+            requests=requests,
+            fidelity="preview" if preview else "exact",
+            verified=False,
+        )
+
+    def load(
+        self,
+        revision: str,
+        *,
+        device: str = "cpu",
+        fidelity: Fidelity = "exact",
+        tensors: str | None = None,
+        kernels: str = "auto",
+        progress: Progress | bool | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """A version as a state dict.
+
+        Args:
+            revision: what to load.
+            device: as PyTorch spells it.
+            fidelity: `preview` for a lossy reading of a few percent of the bytes.
+            tensors: glob of names; all when None.
+            kernels: `auto`, `cpu` or `reference`; the bits do not depend on it.
+            progress: a callback, or True for a line on stderr.
+        """
+        from deltastore.materialize.state_dicts import load_tensors, selected
+
+        version = self._session().version(self._resolve(revision).commit)
+        wanted = selected(_weights(version, fidelity), tensors)
+        reader = self._session().reader(version, family=_family(kernels))
+        return load_tensors(wanted, reader, device=device, report=as_report(progress))
+
+    def tensor(
+        self, revision: str, name: str, *, rows: slice | None = None, fidelity: Fidelity = "exact"
+    ) -> torch.Tensor:
+        """One tensor of a version, or some rows of its first axis."""
+        from deltastore.materialize.state_dicts import selected, torch_tensor
+
+        version = self._session().version(self._resolve(revision).commit)
+        wanted = selected(_weights(version, fidelity), None).get(name)
+        if wanted is None:
+            raise NotFoundError(
+                f"{revision} has no tensor {name!r}", hint=_close(name, version.tensors)
+            )
+        content = self._session().reader(version).read(wanted.digest, wanted.spec)
+        found = torch_tensor(content, wanted.spec)
+        return found if rows is None else found[rows]
+
+
+def _weights(version: Version, fidelity: Fidelity) -> tuple[VersionFile, ...]:
+    if fidelity not in get_args(Fidelity):
+        raise UsageError(f"no fidelity {fidelity!r}", hint="exact or preview")
+    return version.preview_weights if fidelity == "preview" else version.weights
+
+
+def _family(kernels: str) -> Family:
+    families: dict[str, Family] = {"auto": "cpu", "cpu": "cpu", "reference": "reference"}
+    if kernels not in families:
+        raise UsageError(f"no kernels {kernels!r}", hint=f"one of: {', '.join(families)}")
+    return families[kernels]
+
+
+def _close(name: str, names: Iterable[str]) -> str:
+    near = get_close_matches(name, names, n=3)
+    return f"did you mean {', '.join(near)}?" if near else "ls REV --tensors lists the names"
