@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from deltastore.history.entries import Draft, RefMove, Transaction, new_token
 from deltastore.history.initialize import init_store
 from deltastore.history.log import Log
+from deltastore.storage.local import LocalBackend
 from deltastore.storage.memory import MemoryBackend
 from tests.unit.history.samples import MAIN, TIME, commit, pack
 
@@ -44,3 +45,13 @@ def committing(seed: object, ref: str = MAIN) -> Callable[[LogState], Draft]:
         return Draft((one,), add=(pack(seed),))
 
     return compose
+
+
+def append_in_a_process(folder: str, number: int, turns: int, ref: str) -> list[tuple[int, str]]:
+    """Commit `turns` times to a store in a folder; positions and ids that were acknowledged."""
+    log = Log.open(LocalBackend(folder))
+    made: list[tuple[int, str]] = []
+    for turn in range(turns):
+        entry = log.append(committing((number, turn), ref))
+        made.append((entry.v, commit((number, turn))))
+    return made
