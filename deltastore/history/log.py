@@ -232,11 +232,12 @@ class Log:
         if here is None or head_hash(here) != state.head_hash:
             raise _rewritten(f"{self._backend.url}: log entry {state.v} is not what it was")
         if following is not None:
-            self._state = self._advance(state, self.reader.find_tip(state.v + 1))
+            tip = self.reader.find_tip(state.v + 1)
+            self._state = self._advance(state, tip, following if tip == state.v + 1 else None)
 
-    def _advance(self, state: LogState, tip: int) -> LogState:
+    def _advance(self, state: LogState, tip: int, data: bytes | None = None) -> LogState:
         """The state at `tip`, by way of a checkpoint when that is far."""
-        data = self.reader.fetch(tip)
+        data = data or self.reader.fetch(tip)
         if data is None:
             raise CorruptError(f"{self._backend.url}: log entry {tip} was there and is gone")
         check_needs(peek_needs(data, tip))
