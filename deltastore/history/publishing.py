@@ -7,7 +7,10 @@ object exists. So nothing but the entry itself decides, by the transaction ids i
 from __future__ import annotations
 
 import secrets
+import signal
+import threading
 import time
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -24,6 +27,8 @@ from deltastore.history.entries import log_key
 from deltastore.history.entry_encoding import MAX_ENTRY_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from deltastore.history.entries import Entry
     from deltastore.storage.backend import Backend
 
@@ -52,10 +57,36 @@ def publish_entry(backend: Backend, entry: Entry, *, deadline: float) -> Outcome
         entry: what to write.
         deadline: of `time.monotonic()`, after which nothing is tried again.
 
+    An interrupt (Ctrl-C) meanwhile waits until it is known what became of the entry, and comes too
+    late once that is in the log: nobody is told "interrupted" about something that happened.
+
     Raises:
         OutcomeUnknownError: the backend stopped answering; the entry may be there or appear yet.
         StorageError: the backend refused, so that nothing was written.
+        KeyboardInterrupt: it was lost anyway.
     """
+    with _interrupts_held() as interrupts:
+        outcome = _publish(backend, entry, deadline)
+    if interrupts and outcome is Outcome.LOST:
+        raise KeyboardInterrupt
+    return outcome
+
+
+@contextmanager
+def _interrupts_held() -> Generator[list[int]]:
+    """Collect SIGINTs instead of raising; only the main thread gets any."""
+    held: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield held
+        return
+    previous = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _publish(backend: Backend, entry: Entry, deadline: float) -> Outcome:
     failure: StorageError | None = None
     for attempt in range(ATTEMPTS):
         refusal: StorageError | None = None

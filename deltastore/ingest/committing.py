@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deltastore.errors import ConflictError, IncompatibleError
+from deltastore.errors import ConflictError, IncompatibleError, UsageError
 from deltastore.history.commits import CommitHeader, PreviewRef
 from deltastore.history.entries import Draft, RefMove, Transaction, new_token
 from deltastore.history.invariant import Relied, recheck
@@ -148,6 +148,12 @@ class _Commit:
         self.state = session.log.refresh()
         self.tip = self.state.ref(self.ref)
         self._check_expected(self.tip)
+        if self.tip and request.parent not in (None, self.tip):
+            raise UsageError(
+                f"{request.model}@{request.branch} exists, so its tip {short(self.tip)} is the "
+                "parent",
+                hint="--parent is for a new branch; --expect says where a branch must stand",
+            )
         self.parent = self.tip or request.parent
         self.base = self._base()
         self.known = self._known()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = [
     "is_path",
     "local_path",
     "metric_texts",
+    "nfc",
     "open_source",
     "split_target",
 ]
@@ -128,6 +130,20 @@ def decimal_text(number: float | str, what: str) -> str:
     return number.strip() if isinstance(number, str) else repr(value)
 
 
+def nfc(text: str) -> str:
+    """Text as the format keeps it: NFC-normalized.
+
+    Raises:
+        UsageError: no valid Unicode, such as undecodable bytes of a command line.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(f"{text!r} is not valid Unicode") from None
+    return unicodedata.normalize("NFC", text)
+
+
 def metric_texts(metrics: Mapping[str, float | str] | None) -> dict[str, str]:
     """Metrics by name as decimal text; raises as `decimal_text`."""
-    return {name: decimal_text(value, f"metric {name}") for name, value in (metrics or {}).items()}
+    pairs = (metrics or {}).items()
+    return {nfc(name): decimal_text(value, f"metric {name}") for name, value in pairs}

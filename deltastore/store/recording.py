@@ -77,7 +77,13 @@ class Recording(OpenedStore):
         """
         from deltastore.ingest.committing import Request, commit
         from deltastore.ingest.writing import refuse_preview_files
-        from deltastore.store.inputs import decimal_text, metric_texts, open_source, split_target
+        from deltastore.store.inputs import (
+            decimal_text,
+            metric_texts,
+            nfc,
+            open_source,
+            split_target,
+        )
         from deltastore.store.outcomes import commit_result, counted
 
         report = as_report(progress)
@@ -86,8 +92,8 @@ class Recording(OpenedStore):
         request = Request(
             model=model,
             branch=branch,
-            message=message,
-            author=self._actor(author),
+            message=nfc(message),
+            author=nfc(self._actor(author)),
             time=now(),
             producer=PRODUCER,
             base=base_commit,
@@ -95,7 +101,7 @@ class Recording(OpenedStore):
             parent=None if parent is None else self._resolve(parent).commit,
             expect=self._expected(expect),
             density=None if preview is None else decimal_text(preview, "preview"),
-            metadata=dict(metadata or {}),
+            metadata={nfc(name): nfc(text) for name, text in (metadata or {}).items()},
             metrics=metric_texts(metrics),
         )
         opened = open_source(source, files=files, include=tuple(include), exclude=tuple(exclude))
