@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from deltastore.history.entries import Entry
     from deltastore.history.state import LogState
     from deltastore.ids import CommitId
-    from deltastore.ingest.writing import WrittenVersion
+    from deltastore.ingest.written import WrittenVersion
     from deltastore.materialize.session import Session
     from deltastore.storage.records import PackId
 

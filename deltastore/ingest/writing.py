@@ -6,14 +6,13 @@ Nothing is in the store yet.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deltastore.codecs.choose import PREVIEW_LEAST_SIZE
 from deltastore.errors import InvalidError
 from deltastore.history.manifests import Manifest, ManifestFile
 from deltastore.ids import blob_digest, bytes_digest, tensor_digest
+from deltastore.ingest.written import Tally, WrittenBlob, WrittenVersion
 from deltastore.materialize.files import FIDELITY_KEY
 from deltastore.materialize.sides import hash_blob
 from deltastore.storage.blobs import blob_payloads, blob_representation
@@ -33,59 +32,7 @@ if TYPE_CHECKING:
     from deltastore.storage.records import PackClass, Placement
     from deltastore.storage.spool import PackSpool
 
-__all__ = ["VersionWriter", "WrittenBlob", "WrittenVersion", "refuse_preview_files"]
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenBlob:
-    """An opaque file and the bytes its payloads take; 0 when the store had it."""
-
-    path: str
-    size: int
-    stored_bytes: int
-
-
-@dataclass(slots=True)
-class _Tally:
-    unchanged: int = 0
-    delta: int = 0
-    dense: int = 0
-    squared_error: float = 0.0
-    squared_change: float = 0.0
-    previewed: int = 0
-    dense_names: list[str] = field(default_factory=list)
-    blobs: list[WrittenBlob] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenVersion:
-    """A version whose new content is in local packs.
-
-    Attributes:
-        packs: finished, not yet published.
-        manifest: of the exact content.
-        preview: of the previewed content, or None.
-        preview_error: |exact - preview| / |exact - base|; None without a preview.
-        placements: sections of the packs and of everything reused, inputs included.
-        reused: digests that were not written.
-        unchanged: tensors that the store had.
-        delta: tensors kept against a reference.
-        dense: tensors kept whole.
-        dense_names: of the latter, when there is a base.
-        blobs: the opaque files.
-    """
-
-    packs: tuple[SpooledPack, ...]
-    manifest: Manifest
-    preview: Manifest | None
-    preview_error: float | None
-    placements: tuple[Placement, ...]
-    reused: tuple[Digest, ...]
-    unchanged: int
-    delta: int
-    dense: int
-    dense_names: tuple[str, ...]
-    blobs: tuple[WrittenBlob, ...]
+__all__ = ["VersionWriter", "refuse_preview_files"]
 
 
 class VersionWriter:
@@ -113,7 +60,7 @@ class VersionWriter:
         self._known = known
         self._preview = preview and known.base is not None
         self._report = report
-        self._tally = _Tally()
+        self._tally = Tally()
         self._written: dict[Digest, str] = {}
         self._previews: dict[Digest, Digest] = {}
         self._reused: dict[Digest, None] = {}
@@ -139,7 +86,7 @@ class VersionWriter:
             packs=packs,
             manifest=manifest,
             preview=self._preview_manifest(manifest),
-            preview_error=_quotient(tally) if tally.previewed else None,
+            preview_error=tally.preview_error,
             placements=tuple(self._placements(packs, reused)),
             reused=reused,
             unchanged=tally.unchanged,
@@ -309,12 +256,6 @@ class VersionWriter:
         base = self._known.base
         if kind == "dense" and base and not base.matches(spec):
             tally.dense_names.append(spec.name)
-
-
-def _quotient(tally: _Tally) -> float:
-    if not tally.squared_change:
-        return 0.0
-    return math.sqrt(tally.squared_error / tally.squared_change)
 
 
 def refuse_preview_files(files: Iterable[SourceFile]) -> None:

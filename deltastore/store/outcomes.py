@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from deltastore.history.views import RefNames
     from deltastore.ingest.committing import Committed, Request
-    from deltastore.ingest.writing import WrittenVersion
+    from deltastore.ingest.written import WrittenVersion
     from deltastore.progress import Progress
     from deltastore.store.inputs import OpenedSource
 

@@ -1,0 +1,83 @@
+"""What came of writing one version."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deltastore.history.manifests import Manifest
+    from deltastore.ids import Digest
+    from deltastore.storage.packing import SpooledPack
+    from deltastore.storage.records import Placement
+
+__all__ = ["Tally", "WrittenBlob", "WrittenVersion"]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenBlob:
+    """An opaque file and the bytes its payloads take; 0 when the store had it."""
+
+    path: str
+    size: int
+    stored_bytes: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counted while a version is being written."""
+
+    unchanged: int = 0
+    delta: int = 0
+    dense: int = 0
+    squared_error: float = 0.0
+    squared_change: float = 0.0
+    previewed: int = 0
+    dense_names: list[str] = field(default_factory=list)
+    blobs: list[WrittenBlob] = field(default_factory=list)
+
+    @property
+    def preview_error(self) -> float | None:
+        """|exact - preview| / |exact - base| so far; None without a preview.
+
+        1 where the sums overflow (differences beyond 1e154): a least-squares step never takes a
+        tensor further away than its base is.
+        """
+        if not self.previewed:
+            return None
+        if not self.squared_change:
+            return 0.0
+        quotient = self.squared_error / self.squared_change
+        return math.sqrt(quotient) if math.isfinite(quotient) else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenVersion:
+    """A version whose new content is in local packs.
+
+    Attributes:
+        packs: finished, not yet published.
+        manifest: of the exact content.
+        preview: of the previewed content, or None.
+        preview_error: |exact - preview| / |exact - base|; None without a preview.
+        placements: sections of the packs and of everything reused, inputs included.
+        reused: digests that were not written.
+        unchanged: tensors that the store had.
+        delta: tensors kept against a reference.
+        dense: tensors kept whole.
+        dense_names: of the latter, when there is a base.
+        blobs: the opaque files.
+    """
+
+    packs: tuple[SpooledPack, ...]
+    manifest: Manifest
+    preview: Manifest | None
+    preview_error: float | None
+    placements: tuple[Placement, ...]
+    reused: tuple[Digest, ...]
+    unchanged: int
+    delta: int
+    dense: int
+    dense_names: tuple[str, ...]
+    blobs: tuple[WrittenBlob, ...]
