@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -144,4 +145,6 @@ def main() -> None:
     tolerate_any_text()
     if "_DELTASTORE_COMPLETE" in os.environ:
         cli.main(prog_name="deltastore")
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said; what is left is Python's own exit
+    sys.exit(code)
