@@ -1,0 +1,104 @@
+"""What the catalog answers with: plain rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deltastore.ids import CommitId, Digest
+
+__all__ = ["CommitRow", "GarbageRow", "ModelRow", "StatsRow", "TensorRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model and how many branches and tags it has."""
+
+    model: str
+    branches: int
+    tags: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRow:
+    """A commit.
+
+    Attributes:
+        commit: its id.
+        time: RFC 3339, UTC, as recorded.
+        author: as recorded.
+        message: as recorded.
+        files: number.
+        bytes: of all files.
+    """
+
+    commit: CommitId
+    time: str
+    author: str
+    message: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRow:
+    """A tensor that reachable commits have under some name.
+
+    Attributes:
+        name: in their safetensors files.
+        dtype: safetensors name.
+        shape: dimensions.
+        digest: of the tensor.
+        commits: how many have it.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    digest: Digest
+    commits: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatsRow:
+    """Counts and sizes of a store.
+
+    Attributes:
+        models: that have a branch or a tag.
+        commits: reachable.
+        tensors: different ones, named by manifests of reachable commits; previews not counted.
+        logical_bytes: file sizes of all reachable commits that are not absent.
+        packs: live.
+        pack_bytes: of live packs, whole.
+        unread: packs and commits left out because they could not be read.
+        class_bytes: of live packs, whole, by class.
+    """
+
+    models: int
+    commits: int
+    tensors: int
+    logical_bytes: int
+    packs: int
+    pack_bytes: int
+    unread: int
+    class_bytes: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GarbageRow:
+    """What nothing reachable needs.
+
+    Attributes:
+        sections: number, in live packs; checkpoints and lists are not garbage.
+        bytes: of these sections.
+        packs: live packs of which no section is needed.
+        pack_bytes: of these packs, whole.
+    """
+
+    sections: int
+    bytes: int
+    packs: int
+    pack_bytes: int
