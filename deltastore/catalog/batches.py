@@ -75,7 +75,8 @@ class Batch:
     def write(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Append everything to the tail, and begin anew."""
         for table, rows in self._rows.items():
-            insert(connection, table, columns_of(table, rows))
+            if rows:
+                insert(connection, table, columns_of(table, rows))
         self._rows.clear()
 
     def _add(self, table: str, rows: Iterable[Row]) -> None:

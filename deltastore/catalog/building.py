@@ -54,7 +54,7 @@ class Builder:
     reader: StoreReader
     state: LogState
 
-    def publish_base(self) -> None:
+    def publish_base(self) -> Path:
         """Make a base from the store alone."""
         with self._temporary() as staged, self._connection() as connection:
             meta = self.opener.new_meta()
@@ -64,38 +64,45 @@ class Builder:
             write_meta(connection, "tail", meta)
             create_views(connection)
             extend(connection, self.reader, self.state)
-            self._publish_sorted(connection)
+            return self._publish_sorted(connection)
 
-    def publish_compacted(self, old: Opened) -> None:
+    def publish_compacted(self, old: Opened) -> Path:
         """Make a base of a base and its tail."""
         with self._connection() as connection:
             self._attach(connection, old)
             create_views(connection)
-            self._publish_sorted(connection)
+            return self._publish_sorted(connection)
 
-    def _publish_sorted(self, connection: Connection) -> None:
-        generations = self.opener.generations
+    def _publish_sorted(self, connection: Connection) -> Path:
         with self._temporary() as made:
             meta = write_base(connection, made)
-            generations.publish(made, "base", meta.v)
+            return self.opener.generations.publish(made, "base", meta.v)
 
-    def publish_tail(self, old: Opened) -> None:
+    def publish_tail(self, old: Opened) -> Opened:
         """Make a tail that goes further than the one of `old`, or the first one of its base."""
-        generations = self.opener.generations
+        connection = self.opener.connect()
+        try:
+            return self._publish_tail(connection, old)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _publish_tail(self, connection: Connection, old: Opened) -> Opened:
         with self._temporary() as made:
             if old.tail is not None:
                 shutil.copyfile(old.tail, made)
-            with self._connection() as connection:
-                self._attach_base(connection, old)
-                attach_writable(connection, made, "tail", blocks=SMALL_BLOCKS)
-                if old.tail is None:
-                    create(connection, "tail")
-                    seed_tail(connection)
-                create_views(connection)
-                extend(connection, self.reader, self.state)
-                run(connection, "CHECKPOINT tail")
-                run(connection, "DETACH tail")
-            generations.publish(made, "tail", self.state.v)
+            self._attach_base(connection, old)
+            attach_writable(connection, made, "tail", blocks=SMALL_BLOCKS)
+            if old.tail is None:
+                create(connection, "tail")
+                seed_tail(connection)
+            create_views(connection)
+            extend(connection, self.reader, self.state)
+            run(connection, "CHECKPOINT tail")
+            run(connection, "DETACH tail")
+            path = self.opener.generations.publish(made, "tail", self.state.v)
+        attach(connection, path, "tail")
+        return Opened(connection, read_meta(connection, "tail"), old.base, path)
 
     def in_memory(self, old: Opened | None) -> Opened:
         """A catalog that goes up to the state and that this process keeps to itself.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from deltastore.catalog.building import Builder
 from deltastore.catalog.connecting import UNUSABLE, lock_down
@@ -30,6 +30,8 @@ WITHIN_COMMIT = 256
 
 WAIT_SECONDS = 60.0
 """How long an explicit rebuild waits for another process that writes."""
+
+T = TypeVar("T")
 
 logger = logging.getLogger("deltastore.catalog")
 
@@ -72,10 +74,8 @@ class Keeper:
         self._source = (log, history)
         with self._opener.generations.writing(WAIT_SECONDS) as mine:
             log.refresh()
-            builder = self._builder()
-            done = mine and self._published(builder.publish_base)
-            found = self._newest(log, reuse=False) if done else None
-            self.use(found or builder.in_memory(None))
+            made = self._published(None) if mine else None
+            self.use(made or self._builder().in_memory(None))
 
     def recover(self, reason: Exception) -> None:
         """Put the files aside that gave wrong answers, or none, and make others."""
@@ -140,11 +140,9 @@ class Keeper:
                 found = self._newest(log)
                 if found is not None and found.meta.v >= log.state.v:
                     return found
-                builder = self._builder()
-                if self._published(lambda: _publish(builder, found)):
-                    made = self._newest(log)
-                    if made is not None and made.meta.v >= log.state.v:
-                        return made
+                made = self._published(found)
+                if made is not None and made.meta.v >= log.state.v:
+                    return made
         return self._in_memory(found)
 
     def _in_memory(self, found: Opened | None) -> Opened:
@@ -159,17 +157,25 @@ class Keeper:
             self._put_aside(found, reason)
         return builder.in_memory(None)
 
-    def _published(self, publish: Callable[[], None]) -> bool:
-        """Whether something was published; for the holder of the lock."""
+    def _published(self, found: Opened | None) -> Opened | None:
+        """A catalog up to the log's state, published; None if that cannot be."""
+        builder = self._builder()
+        if found is not None:
+            return self._tried(lambda: builder.publish_tail(found))
+        path = self._tried(builder.publish_base)
+        return None if path is None else self._newest(self._log, reuse=False)
+
+    def _tried(self, publish: Callable[[], T]) -> T | None:
+        """What was published; None if that failed. For the holder of the lock."""
         try:
-            publish()
+            made = publish()
         except UNUSABLE as reason:
             if isinstance(reason, DeltastoreError):
                 raise
             logger.info("catalog: nothing written: %s", reason)
-            return False
+            return None
         self._opener.generations.clean()
-        return True
+        return made
 
     def _compact_if_due(self, log: Log) -> None:
         if self.opened is None or not _is_due(self.opened):
@@ -179,20 +185,13 @@ class Keeper:
             if newest is None or not _is_due(newest):
                 return
             builder = self._builder()
-            if self._published(lambda: builder.publish_compacted(newest)):
+            if self._tried(lambda: builder.publish_compacted(newest)):
                 self.use(self._newest(log) or self.opened)
 
     def _put_aside(self, opened: Opened | None, reason: Exception) -> None:
         logger.info("catalog: damaged, made again: %s", reason)
         if opened is not None:
             self._opener.generations.quarantine(opened.files)
-
-
-def _publish(builder: Builder, found: Opened | None) -> None:
-    if found is None:
-        builder.publish_base()
-    else:
-        builder.publish_tail(found)
 
 
 def _reaches(known: Opened, found: Opened | None) -> bool:

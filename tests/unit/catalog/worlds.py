@@ -144,6 +144,12 @@ class World:
         state = self.log.state
         return reachable(state.roots(), lambda commit: self.versions[commit].header)
 
+    def reachable_from(self, commit: CommitId) -> bool:
+        """Whether a ref could stand on a commit: all that is behind it is still there."""
+        state = self.log.state
+        behind = reachable([commit], lambda each: self.versions[each].header)
+        return all(state.commits[each] in state.live for each in behind)
+
     def _store(self, content: Content, live: set[PackId]) -> list[PackId]:
         with PackSpool(self.folder, WRITER) as spool:
             for pack_class, item, payload in content.sections():
