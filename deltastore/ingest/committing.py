@@ -15,9 +15,10 @@ from deltastore.history.invariant import Relied, recheck
 from deltastore.history.meta_packs import MetaVersion, write_meta
 from deltastore.history.reachability import prove_reachable
 from deltastore.history.refs import branch_ref
+from deltastore.history.views import RefNames
 from deltastore.ids import bytes_digest, short
 from deltastore.ingest.encoding import TensorEncoder
-from deltastore.ingest.known import KnownVersion, KnownVersions
+from deltastore.ingest.known import KnownVersion, KnownVersions, Proposals
 from deltastore.ingest.writing import VersionWriter
 from deltastore.storage.keys import pack_key
 from deltastore.storage.packs import publish
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from deltastore.checkpoints.source import TensorSource
     from deltastore.history.entries import Entry
     from deltastore.history.state import LogState
-    from deltastore.ids import CommitId
+    from deltastore.ids import CommitId, Digest
     from deltastore.ingest.written import WrittenVersion
     from deltastore.materialize.session import Session
     from deltastore.storage.records import PackId
@@ -59,7 +60,7 @@ class Request:
         density: of the preview, as decimal text; None for no preview.
         metadata: free text by name.
         metrics: decimal text by name.
-        others: commits whose tensors may be reused, besides base and parent.
+        find: a commit that has a tensor of some digest, or None; a proposal, proven later.
     """
 
     model: str
@@ -75,7 +76,7 @@ class Request:
     density: str | None = "0.05"
     metadata: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
-    others: tuple[CommitId, ...] = ()
+    find: Callable[[Digest], CommitId | None] = lambda _digest: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +190,10 @@ class _Commit:
 
     def _known(self) -> KnownVersions:
         parent = self.parent if self.parent != self.base else None
-        rest = dict.fromkeys(self.request.others)
-        others = [self._open(c) for c in rest if c not in (self.base, self.parent)]
         return KnownVersions(
             base=self._open(self.base) if self.base else None,
             parent=self._open(parent) if parent else None,
-            others=tuple(others),
+            proposals=Proposals(self.request.find, self._open),
         )
 
     def _open(self, commit: CommitId) -> KnownVersion:
@@ -210,9 +209,11 @@ class _Commit:
         if base is None or name is None or not specs:
             return
         if not any(base.matches(spec) for spec in specs):
+            known = (*RefNames(self.state).of(name), short(name))[0]
             raise IncompatibleError(
-                f"no tensor has a name, dtype and shape that {short(name)}, the base, has too",
-                hint="name another base, or commit it with --base none",
+                f"no tensor here has the name, dtype and shape of one in {known}, the base; "
+                "nothing was recorded",
+                hint="name the version this was trained from, or say --base none",
             )
 
     def _unchanged(self, written: WrittenVersion) -> Committed | None:
@@ -333,5 +334,6 @@ class _Commit:
         now = f"it is at {short(tip)}" if tip else "it does not exist"
         raise ConflictError(
             f"{name} moved: {began}, {now}; nothing was recorded",
-            hint=f"keep yours beside it: commit --to {name}-2, then merge the weights",
+            hint="log shows what came; commit without --expect to build on it, or beside it: "
+            f"--to {name}-2",
         )

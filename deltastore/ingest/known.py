@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deltastore.codecs.blocks import as_words
@@ -10,15 +10,20 @@ from deltastore.ingest.encoding import Reference
 from deltastore.specs import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from deltastore.ids import Digest
+    from deltastore.ids import CommitId, Digest
     from deltastore.materialize.closure import Kept
     from deltastore.materialize.tensors import TensorReader
     from deltastore.materialize.versions import Version
     from deltastore.specs import TensorSpec
 
-__all__ = ["KnownVersion", "KnownVersions"]
+__all__ = ["KnownVersion", "KnownVersions", "Proposals"]
+
+LEAST_ASKED = 1 << 16
+"""Bytes; smaller tensors are written again rather than looked for."""
+
+MOST_MISSES = 4
 
 MAX_STEPS = 4
 """No delta is taken against a tensor that is itself further than this from a keyframe."""
@@ -47,6 +52,39 @@ class KnownVersion:
         return Reference(digest, as_words(content.data, DTYPES[spec.dtype]))
 
 
+class Proposals:
+    """Versions elsewhere in the store that hold tensors which would else be written again.
+
+    A copy under another name shares all its tensors with one version, so one hit answers for the
+    rest; and after a few misses in a row there is nothing to be found.
+
+    Args:
+        find: a commit that has a tensor of that digest, or None.
+        open_: opens it.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[Digest], CommitId | None] = lambda _digest: None,
+        open_: Callable[[CommitId], KnownVersion] | None = None,
+    ) -> None:
+        self.opened: list[KnownVersion] = []
+        self._find = find
+        self._open = open_
+        self._misses = 0
+
+    def look_for(self, digest: Digest, size: int) -> None:
+        """Open a version that has a tensor of `size` bytes, if there is one worth asking for."""
+        if self._open is None or size < LEAST_ASKED or self._misses >= MOST_MISSES:
+            return
+        found = self._find(digest)
+        if found is None:
+            self._misses += 1
+            return
+        self._misses = 0
+        self.opened.append(self._open(found))
+
+
 @dataclass(frozen=True, slots=True)
 class KnownVersions:
     """Base, parent and whatever else is known to be reachable.
@@ -54,17 +92,18 @@ class KnownVersions:
     Attributes:
         base: what the new version was fine-tuned from, or None.
         parent: what stands on the branch, or None; never the same as `base`.
-        others: further versions whose digests may be reused.
+        proposals: further versions whose digests may be reused.
     """
 
     base: KnownVersion | None = None
     parent: KnownVersion | None = None
-    others: tuple[KnownVersion, ...] = ()
+    proposals: Proposals = field(default_factory=Proposals)
 
     @property
     def all(self) -> Sequence[KnownVersion]:
         """Each of them, base first."""
-        return tuple(known for known in (self.base, self.parent, *self.others) if known)
+        both = (self.base, self.parent)
+        return (*(known for known in both if known), *self.proposals.opened)
 
     def holder(self, digest: Digest) -> KnownVersion | None:
         """One that has a representation of a digest."""

@@ -182,6 +182,8 @@ class VersionWriter:
 
     def _encode(self, digest: Digest, spec: TensorSpec, data: Bytes) -> None:
         known = self._known
+        if self._elsewhere(digest, spec):
+            return
         base = known.base.reference(spec) if known.base else None
         layered = self._layered(spec)
         parent = None
@@ -191,6 +193,14 @@ class VersionWriter:
             digest, spec, data, base=base, parent=parent, preview=layered and base is not None
         )
         self._keep(encoded, spec)
+
+    def _elsewhere(self, digest: Digest, spec: TensorSpec) -> bool:
+        """Whether some other version has it."""
+        self._known.proposals.look_for(digest, spec.nbytes)
+        if not self._has(digest):
+            return False
+        self._count("unchanged", spec)
+        return True
 
     def _layered(self, spec: TensorSpec) -> bool:
         return self._preview and spec.size >= PREVIEW_LEAST_SIZE

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deltastore.ids import CommitId
     from deltastore.materialize.versions import Version
     from deltastore.progress import Progress
-    from deltastore.results import CommitInfo, Diff, LogResult, RefInfo
+    from deltastore.results import CommitInfo, Diff, LogResult, RefInfo, Stats
 
 __all__ = ["Looking"]
 
@@ -96,6 +96,16 @@ class Looking(OpenedStore):
         from deltastore.store.differences import difference
 
         return difference(self._session(), a, b, self._resolve, as_report(progress))
+
+    def stats(self, revision: str | None = None) -> Stats:
+        """Sizes and counts of the store, or of one version."""
+        from deltastore.maintenance.stats import store_stats, version_stats
+
+        self._log.refresh()
+        catalog = self._catalog()
+        if revision is None:
+            return store_stats(catalog)
+        return version_stats(self._session(), catalog, self.resolve(revision))
 
     def _known_model(self, model: str | None) -> str | None:
         if model is not None and model not in self._log.state.models():

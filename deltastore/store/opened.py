@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Self
 
 from deltastore.errors import StorageError
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
+    from deltastore.catalog.catalog import Catalog
     from deltastore.materialize.session import Session
     from deltastore.results import InitResult
     from deltastore.storage.backend import Backend
 
-__all__ = ["PRODUCER", "OpenedStore", "now", "this_user"]
+__all__ = ["PRODUCER", "OpenedStore", "now", "this_user", "user_cache"]
 
 PRODUCER = "deltastore/0.1.0"
 
@@ -56,6 +59,7 @@ class OpenedStore:
         self._author = author
         self._cache = None if cache is None else Path(cache)
         self._opened: Session | None = None
+        self._projection: Catalog | None = None
         self._process = os.getpid()
 
     # what it is
@@ -88,6 +92,8 @@ class OpenedStore:
         """End its threads; the store can still be used, and starts them again."""
         if self._opened is not None:
             self._opened.workers.close()
+        if self._projection is not None:
+            self._projection.close()
 
     def _session(self) -> Session:
         from deltastore.engine.threads import Workers
@@ -101,6 +107,26 @@ class OpenedStore:
             workers = Workers(self._threads)
             self._opened = Session(self._backend, self._log, self._packs, self._history, workers)
         return self._opened
+
+    def _catalog(self) -> Catalog:
+        """The catalog, brought up to date."""
+        catalog = self._made_catalog()
+        catalog.sync(self._log, self._history)
+        return catalog
+
+    def _quick_catalog(self) -> Catalog | None:
+        """The catalog, unless bringing it up to date would keep a commit waiting."""
+        catalog = self._made_catalog()
+        fresh = catalog.sync(self._log, self._history, within_commit=True)
+        return catalog if fresh else None
+
+    def _made_catalog(self) -> Catalog:
+        from deltastore.catalog.catalog import Catalog
+
+        if self._projection is None:
+            folder = (self._cache or user_cache()) / "catalogs"
+            self._projection = Catalog(folder, self.store_id, self.url)
+        return self._projection
 
     def _resolve(self, revision: str) -> Resolved:
         return resolve(
@@ -134,6 +160,16 @@ class OpenedStore:
 def now() -> str:
     """The time in RFC 3339, UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def user_cache() -> Path:
+    """The platform's folder for files that may be deleted at any moment."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without a home
+        return Path(gettempdir()) / "deltastore"
+    folder = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    return home / folder / "deltastore"
 
 
 def this_user() -> str:

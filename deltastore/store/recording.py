@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-    from deltastore.ids import CommitId
+    from deltastore.ids import CommitId, Digest
     from deltastore.progress import Progress
     from deltastore.results import Commit, RefMoveResult
 
@@ -103,6 +103,7 @@ class Recording(OpenedStore):
             density=None if preview is None else decimal_text(preview, "preview"),
             metadata={nfc(name): nfc(text) for name, text in (metadata or {}).items()},
             metrics=metric_texts(metrics),
+            find=self._holder,
         )
         opened = open_source(source, files=files, include=tuple(include), exclude=tuple(exclude))
         if not lossy:
@@ -118,6 +119,11 @@ class Recording(OpenedStore):
                 report=counted(report, "commit", opened.size),
             )
             return commit_result(done, request, opened, self._names(), self._requests_since(before))
+
+    def _holder(self, digest: Digest) -> CommitId | None:
+        """A commit that has a tensor; None also when the catalog is too far behind."""
+        catalog = self._quick_catalog()
+        return None if catalog is None else catalog.holders([digest]).get(digest)
 
     def _base(self, base: str | None) -> tuple[CommitId | None, bool]:
         """The base's id, and whether the parent's is kept."""
