@@ -33,7 +33,7 @@ _TABLE: tuple[tuple[frozenset[int], type[DeltastoreError], str], ...] = (
         AccessDeniedError,
         "check the permissions of the file and its folder",
     ),
-    (frozenset({errno.ENOENT}), NotFoundError, ""),
+    (frozenset({errno.ENOENT}), NotFoundError, "check the spelling, and the folder you stand in"),
     (frozenset({errno.EEXIST}), ExistsError, ""),
     (
         frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTDIR, errno.EISDIR}),

@@ -200,8 +200,12 @@ class _Walker:
             return commit
         parents = self.header(commit).parents
         if number > len(parents):
-            has = f"has {len(parents)} parents" if parents else "is where the history begins"
-            raise NotFoundError(f"{self.revision.text}: commit {short(commit)} {has}")
+            many = f"has {len(parents)} parents" if len(parents) > 1 else "has one parent only"
+            has = many if parents else "is where the history begins"
+            raise NotFoundError(
+                f"{self.revision.text}: commit {short(commit)} {has}",
+                hint=f"deltastore log {short(commit)} shows what is behind it",
+            )
         return parents[number - 1]
 
     def _earlier(self, at: Resolved, count: int) -> CommitId:
@@ -216,8 +220,8 @@ class _Walker:
         old = moves[-1].old if len(moves) == count else None
         if old is None:
             raise NotFoundError(
-                f"{self.revision.text}: {at.model}@{at.branch} was moved {len(moves)} times since "
-                "it was made",
-                hint="deltastore reflog shows where it stood",
+                f"{self.revision.text}: {at.model}@{at.branch} goes back to "
+                f"@{{{max(0, len(moves) - 1)}}}, where it was made",
+                hint=f"deltastore log {at.model}@{at.branch} shows its commits",
             )
         return old

@@ -84,10 +84,10 @@ class StoreFormat:
         try:
             fields = parse_document(data, what=f"{where}: FORMAT", max_bytes=MAX_FORMAT_BYTES)
         except CorruptError as reason:
-            raise _no_store(where, f"its FORMAT is not ours ({reason})") from None
+            raise _not_ours(where, f": {reason}") from None
         version = fields.values.get("deltastore")
         if not isinstance(version, int) or isinstance(version, bool):
-            raise _no_store(where, "its FORMAT is not ours")
+            raise _not_ours(where)
         if version != VERSION or fields.values.get("hash") != "blake3":
             raise NewerFormatError(
                 f"{where} has store format {version}, this program knows {VERSION}",
@@ -129,4 +129,11 @@ def _no_store(where: str, reason: str) -> NotAStoreError:
     return NotAStoreError(
         f"{where} is not a store: {reason}",
         hint=f"deltastore init {where} makes one; a typing error in the location is likelier",
+    )
+
+
+def _not_ours(where: str, reason: str = "") -> NotAStoreError:
+    return NotAStoreError(
+        f"{where} is not a store: its FORMAT is not ours{reason}",
+        hint="it is another program's, or was damaged: restore FORMAT from a copy of the store",
     )

@@ -89,7 +89,8 @@ def export(
     shards = _shards(specs, None if one_file else form.max_shard_bytes)
     names = [target.name] if one_file else _shard_names(len(shards))
     others = [] if one_file else _other_files(version)
-    taken = [n for n in (*names, INDEX_NAME, *others) if (folder / n).exists()]
+    written = names if one_file else [*names, INDEX_NAME, *others]
+    taken = [name for name in written if (folder / name).exists()]
     if taken:
         raise ExistsError(f"{folder} holds {taken[0]} already", hint="export into another folder")
     metadata = {"format": "pt"} | ({FIDELITY_KEY: "preview"} if form.preview else {})

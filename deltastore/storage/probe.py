@@ -71,6 +71,8 @@ def probe(backend: Backend, *, rounds: int = ROUNDS) -> Capabilities:
 def _verdict(races: list[_Race]) -> Capabilities:
     fair = sum(race.exclusive for race in races)
     detail = f"{fair} of {len(races)} create races had one winner"
+    if len(races) == fair == 1:
+        detail = f"{RACERS} raced to create one object, one won"
     if fair < len(races):
         return Capabilities("C", detail)
     if not all(race.whole for race in races):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltastore.checkpoints.folder import scan
 from deltastore.checkpoints.source import ArraysSource, FolderSource
-from deltastore.errors import UnsupportedError, UsageError
+from deltastore.errors import InvalidError, UnsupportedError, UsageError
 from deltastore.history.refs import DEFAULT_BRANCH, check_model, check_ref_name
 from deltastore.materialize.state_dicts import raw_arrays
 
@@ -60,9 +60,12 @@ def local_path(path: str | PathLike[str]) -> Path:
     """A local path.
 
     Raises:
+        InvalidError: no path at all: empty, or with a NUL in it.
         UnsupportedError: a URL of somewhere else.
     """
     text = str(path)
+    if not text or "\0" in text:
+        raise InvalidError(f"{text!r} is not a path", hint="name a file or folder")
     found = _REMOTE.match(text)
     if found and found.group(1) != "file":
         raise UnsupportedError(

@@ -208,7 +208,7 @@ def test_what_is_not_found_comes_with_suggestions() -> None:
 def test_steps_beyond_the_beginning() -> None:
     assert "is where the history begins" in hint_of("me/x~3")[0]
     assert "has 2 parents" in hint_of("me/x^3")[0]
-    assert "moved 0 times" in hint_of("me/x@{1}")[0]
+    assert "goes back to @{0}, where it was made" in hint_of("me/x@{1}")[0]
 
 
 def test_the_reflog_belongs_to_branches() -> None:
@@ -231,7 +231,7 @@ def test_where_a_branch_stood() -> None:
     assert [stood(f"me/x@{{{count}}}") for count in range(4)] == [commit(3 - n) for n in range(4)]
     assert stood("me/x@main@{2}") == commit(1)
     for text in ("me/x@{4}", "me/x@{5}"):
-        with pytest.raises(NotFoundError, match="moved 4 times"):
+        with pytest.raises(NotFoundError, match=r"goes back to @\{3\}, where it was made"):
             stood(text)
 
 
