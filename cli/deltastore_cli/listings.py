@@ -92,7 +92,7 @@ def stats_text(found: Stats) -> str:
 
 def fsck_text(found: Fsck) -> str:
     """What was checked, and every finding."""
-    checked = ", ".join(f"{count:,} {printable(name)}" for name, count in found.checked.items())
+    checked = ", ".join(_checked(name, count) for name, count in found.checked.items())
     if found.ok:
         return f"checked {checked or 'nothing'}: {paint('all is well', 'good')}\n"
     rows = [(item.kind, item.object, item.detail) for item in found.findings]
@@ -100,3 +100,10 @@ def fsck_text(found: Fsck) -> str:
     return f"checked {checked}: {verdict}\n" + table_text(
         ("kind", "object", "detail"), rows, styles=("bad", "id")
     )
+
+
+def _checked(name: str, count: int) -> str:
+    """`1 log entry`, `12 packs`; names come in the plural."""
+    if count == 1:
+        name = f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
+    return f"{count:,} {printable(name)}"

@@ -29,10 +29,15 @@ __all__ = ["branch", "commit", "tag"]
 @click.argument("path")
 @click.option("--to", required=True, metavar="NS/NAME[@BRANCH]", help="Where it goes.")
 @click.option("-m", "--message", required=True, metavar="MSG", help="What it is.")
-@click.option("--base", metavar="REV|auto|none", help="What it was fine-tuned from.")
+@click.option("--base", metavar="REV|none", help="What it was fine-tuned from.")
 @click.option("--parent", metavar="REV", help="Where a new branch grows from.")
 @click.option("--expect", metavar="REV|none", help="Fail unless the branch still stands there.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Only these files. Repeatable.")
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="GLOB",
+    help="Also these of the files left out by default. Repeatable.",
+)
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Not these files. Repeatable.")
 @click.option(
     "--meta",
@@ -63,10 +68,9 @@ __all__ = ["branch", "commit", "tag"]
 def commit(call: Invocation, /, path: str, to: str, message: str, **options: Any) -> None:
     """Store a checkpoint as a whole version.
 
-    PATH is a folder, a file or a PEFT adapter, and may be local or any fsspec URL. A branch that
-    exists is appended to; the same files as its tip record nothing. Without --base the parent's
-    base is kept. Left out unless included: .git .cache .deltastore __pycache__ *.lock .DS_Store
-    and what .deltastoreignore names.
+    PATH is a folder or one file on this machine. A branch that exists is appended to; the same
+    files as its tip record nothing. Without --base the parent's base is kept. Left out unless
+    included: .git .cache .deltastore __pycache__ *.lock .DS_Store and what .deltastoreignore names.
     """
     author = call.settings().author or find_author()[0]
     with call.open() as store:

@@ -59,7 +59,7 @@ def checkout(call: Invocation, /, revision: str, folder: str, **options: Any) ->
     cls=Command,
     examples=(
         "deltastore export me/math fp16/ --dtype float16",
-        "deltastore export me/math s3://out/math --max-shard-size 5GB",
+        "deltastore export me/math sharded/ --max-shard-size 5GB",
     ),
 )
 @click.argument("revision", metavar="REV")
@@ -74,8 +74,8 @@ def checkout(call: Invocation, /, revision: str, folder: str, **options: Any) ->
 def export(call: Invocation, /, revision: str, path: str, **options: Any) -> None:
     """Write a version's weights changed on the way out.
 
-    Fewer tensors, another dtype, other shards. PATH may be local or any fsspec URL. For files
-    exactly as committed use checkout.
+    Fewer tensors, another dtype, other shards. PATH is a new .safetensors file, or a folder, which
+    gets the version's other files too. For files exactly as committed use checkout.
     """
     with call.open() as store:
         with call.progress() as progress:

@@ -369,7 +369,7 @@ def test_fsck_says_what_was_checked_and_exits_with_6_on_findings(store: Any, pro
     store.answers["fsck"] = Fsck(False, {"packs": 1}, findings)
     ran = program("fsck", "--tensors", "--log", "me/math")
     assert ran.code == 6
-    assert ran.out.splitlines()[0] == "checked 1 packs: 1 finding"
+    assert ran.out.splitlines()[0] == "checked 1 pack: 1 finding"
     assert "corrupt  packs/ab  block 3 of 7 fails its checksum" in ran.out
     options = store.calls[-1][2]
     assert (options["packs"], options["tensors"], options["revisions"]) == (
