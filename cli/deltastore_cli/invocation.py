@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deltastore.errors import UsageError
 from deltastore_cli.credentials import refuse_credentials
@@ -99,9 +99,17 @@ class Invocation:
         """Open the store in force."""
         import deltastore
 
-        threads = self.settings().threads
-        url = self.store_url()
-        return deltastore.open(url, threads=threads) if threads else deltastore.open(url)
+        return deltastore.open(self.store_url(), **self.store_options())
+
+    def store_options(self) -> dict[str, Any]:
+        """What the settings say of opening a store; of commands that record also who does."""
+        settings = self.settings()
+        options = {"threads": settings.threads, "cache": settings.cache}
+        if self.command in _RECORDING:
+            from deltastore_cli.authors import find_author
+
+            options["author"] = settings.author or find_author()[0]
+        return {name: value for name, value in options.items() if value is not None}
 
     def progress(self) -> AbstractContextManager[Bars | PlainLines | None]:
         """What shows a long call's progress."""

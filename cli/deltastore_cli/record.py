@@ -8,7 +8,6 @@ import click
 
 from deltastore.errors import UsageError
 from deltastore_cli.assignments import assignments, density, metric_values
-from deltastore_cli.authors import find_author
 from deltastore_cli.commands import Command
 from deltastore_cli.listings import RefList, refs_text
 from deltastore_cli.summaries import commit_text, ref_move_text
@@ -72,12 +71,9 @@ def commit(call: Invocation, /, path: str, to: str, message: str, **options: Any
     files as its tip record nothing. Without --base the parent's base is kept. Left out unless
     included: .git .cache .deltastore __pycache__ *.lock .DS_Store and what .deltastoreignore names.
     """
-    author = call.settings().author or find_author()[0]
     with call.open() as store:
         with call.progress() as progress:
-            result = store.commit(
-                path, to=to, message=message, author=author, progress=progress, **options
-            )
+            result = store.commit(path, to=to, message=message, progress=progress, **options)
         call.answer(result, commit_text, warnings=result.warnings)
 
 

@@ -34,8 +34,8 @@ def init(call: Invocation, url: str | None, unsafe_single_writer: bool) -> None:
     """
     import deltastore
 
-    place = call.store_url(url)
-    with deltastore.init(place, unsafe_single_writer=unsafe_single_writer) as store:
+    place, options = call.store_url(url), call.store_options()
+    with deltastore.init(place, unsafe_single_writer=unsafe_single_writer, **options) as store:
         made = store.initialized
         if made is not None:
             call.answer(made, lambda found: init_text(found, place))

@@ -271,6 +271,25 @@ def test_diff_knows_the_angle_between_two_fine_tunes(models: Path, answer: Answe
     assert angles["norm"] is None
 
 
+def test_stats(models: Path, answer: Answer) -> None:
+    found = answer("stats")
+    counts = ("logical_bytes", "stored_bytes", "garbage_bytes", "commits", "models", "tensors")
+    fields(found, {**dict.fromkeys((*counts, "objects"), int), "ratio": float})
+    assert (found["commits"], found["models"], found["tensors"]) == (2, 2, 6)
+    folders = [*(models / "base").iterdir(), *(models / "tuned").iterdir()]
+    assert found["logical_bytes"] == sum(path.stat().st_size for path in folders)
+    assert found["ratio"] == pytest.approx(found["logical_bytes"] / found["stored_bytes"])
+    assert found["garbage_bytes"] == 0
+    own = answer("stats", "me/tuned")["own_bytes"]
+    assert 0 < own < found["stored_bytes"]
+
+
+def test_stats_of_an_empty_store(answer: Answer) -> None:
+    answer("init", "models.ds")
+    found = answer("stats", "-s", "models.ds")
+    assert (found["commits"], found["ratio"], found["logical_bytes"]) == (0, None, 0)
+
+
 def test_branch_and_tag(models: Path, answer: Answer) -> None:
     tip = answer("show", "me/tuned")["commit"]
     made = answer("branch", "me/tuned@prod", "me/tuned")

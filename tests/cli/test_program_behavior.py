@@ -219,7 +219,7 @@ def test_author_is_the_setting_else_gits_else_the_machines(
 ) -> None:
     def author() -> str:
         assert program("commit", "x", "--to", "a/b", "-m", "m").code == 0
-        return str(store.calls[-1][2]["author"])
+        return str(store.options["author"])
 
     assert "@" in author()
     (lonely_user / ".gitconfig").write_text("[user]\nname = Git User\nemail = g@example.org\n")

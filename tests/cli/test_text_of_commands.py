@@ -77,7 +77,6 @@ def test_commit_passes_every_option_to_the_store(store: Any, program: Any) -> No
     assert ran.code == 0
     name, arguments, given = store.calls[-1]
     assert (name, arguments) == ("commit", ("ft",))
-    assert given.pop("author")
     assert given == {
         "to": "me/math",
         "message": "sft",
@@ -92,6 +91,7 @@ def test_commit_passes_every_option_to_the_store(store: Any, program: Any) -> No
         "lossy": True,
         "progress": None,
     }
+    assert store.options.pop("author")
     assert store.options == {"threads": 3}
 
 
@@ -100,7 +100,7 @@ def test_commit_defaults_are_the_contracts(store: Any, program: Any) -> None:
     given = store.calls[-1][2]
     assert (given["base"], given["expect"], given["preview"]) == (None, None, 0.05)
     assert callable(given["progress"])
-    assert store.options == {}
+    assert set(store.options) == {"author"}
 
 
 def test_a_first_commit_says_so(store: Any, program: Any) -> None:
@@ -404,4 +404,17 @@ def test_init_says_what_to_type_next(
     assert out == (
         "models.ds is a store already (store 7c1e7c1e7c1e)   writers: one process at a time\n"
     )
+    assert store.options.pop("author")
     assert store.options == {"unsafe_single_writer": True}
+
+
+def test_settings_reach_the_store(
+    store: Any, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("THREADS", "5"), ("CACHE", "/somewhere"), ("AUTHOR", "Ann")):
+        monkeypatch.setenv(f"DELTASTORE_{name}", value)
+    program("ls")
+    assert store.options == {"threads": 5, "cache": "/somewhere"}
+    for command in (("tag", "me/math@v1"), ("branch", "me/math@x"), COMMIT, ("init",)):
+        program(*command)
+        assert store.options["author"] == "Ann"
