@@ -83,7 +83,8 @@ def test_refs_log_and_records(store: deltastore.Store) -> None:
     assert first.metrics == {"accuracy": "0.612", "loss": "1e-3"}
     assert first.base == store.resolve("meta/base")
     assert store.show("me/math").parents == (first.commit,)
-    assert store.resolve("me/math@prod@{1}") == first.commit
+    assert store.resolve("me/math@prod") == store.resolve("me/math@prod@{2}") == first.commit
+    assert store.resolve("me/math@prod@{1}") == store.resolve("me/math")
 
 
 def test_the_catalog_is_built_from_it(store: deltastore.Store) -> None:
