@@ -99,6 +99,23 @@ class Version:
         return _by_name(self.weights)
 
     @cached_property
+    def _by_place(self) -> Mapping[tuple[str, str], VersionTensor]:
+        return {(f.file.path, t.entry.spec.name): t for f in self.weights for t in f.tensors}
+
+    def counterpart(self, path: str, name: str) -> VersionTensor | None:
+        """The exact tensor that stands for one of another version.
+
+        Args:
+            path: of the file it is in.
+            name: of the tensor.
+
+        Returns:
+            The one of that name in the file of that path; else of that name anywhere, in the first
+            file that has it; None if there is none. Its dtype and shape may be others.
+        """
+        return self._by_place.get((path, name)) or self.tensors.get(name)
+
+    @cached_property
     def previews(self) -> Mapping[Digest, Digest]:
         """Digest of a previewed tensor by that of the exact one."""
         pairs = zip(self.weights, self.preview_weights, strict=True)
