@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deltastore.errors import DeltastoreError, MissingObjectError, StorageError
+from deltastore.errors import DeltastoreError, MissingObjectError, NoSpaceError, StorageError
 from deltastore.storage.backend import Capabilities
 
 if TYPE_CHECKING:
@@ -119,7 +119,11 @@ def _race(backend: Backend, key: str) -> _Race:
         return _create(backend, key, bodies[number]), _look(backend, key)
 
     with ThreadPoolExecutor(RACERS) as pool:
-        outcomes = list(pool.map(enter, range(RACERS)))
+        try:
+            outcomes = list(pool.map(enter, range(RACERS)))
+        except BaseException:  # a Ctrl-C before all had started: the others would wait for ever
+            start.abort()
+            raise
     stored = _look(backend, key)
     winners = [bodies[number] for number, (won, _) in enumerate(outcomes) if won]
     return _Race(
@@ -137,9 +141,11 @@ def _look(backend: Backend, key: str) -> bytes | None:
 
 
 def _create(backend: Backend, key: str, body: bytes) -> bool:
-    """A refusal of any kind is a lost race: stores answer 409, 412 and 503 to it."""
+    """A refusal is a lost race (stores answer 409, 412 and 503 to it); a full disk says nothing."""
     try:
         return backend.put_if_absent(key, body)
+    except NoSpaceError:
+        raise
     except StorageError:
         return False
 

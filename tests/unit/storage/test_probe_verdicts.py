@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deltastore.errors import AccessDeniedError, UnreachableError
+from deltastore.errors import AccessDeniedError, NoSpaceError, UnreachableError
 from deltastore.storage import probe as probing
 from deltastore.storage.memory import MemoryBackend
 from deltastore.storage.probe import probe, probe_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from concurrent.futures import Future
 
 
 class Overwriting(MemoryBackend):
@@ -118,6 +120,44 @@ def test_a_place_that_refuses_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(AccessDeniedError):
         probe_once(backend)
     assert backend.url not in probing._known
+
+
+def test_a_disk_that_fills_during_the_race_is_no_verdict() -> None:
+    class Filling(MemoryBackend):
+        def put_if_absent(self, key: str, data: bytes) -> bool:
+            if "race" in key:
+                raise NoSpaceError("full")
+            return super().put_if_absent(key, data)
+
+    with pytest.raises(NoSpaceError):
+        probe(Filling("memory://verdicts/filling"))
+
+
+def test_an_interrupt_before_all_racers_started_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupted(ThreadPoolExecutor):
+        started = 0
+
+        def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+            self.started += 1
+            if self.started == 4:
+                raise KeyboardInterrupt
+            return super().submit(*arguments, **options)
+
+    monkeypatch.setattr(probing, "ThreadPoolExecutor", Interrupted)
+    found: list[type[BaseException]] = []
+
+    def run() -> None:
+        try:
+            probe(MemoryBackend("memory://verdicts/interrupted"))
+        except KeyboardInterrupt as reason:
+            found.append(type(reason))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert found == [KeyboardInterrupt]
 
 
 def test_one_probe_per_process_and_place() -> None:
