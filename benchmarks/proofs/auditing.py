@@ -28,12 +28,14 @@ class Census:
     """What is in a store's folder.
 
     Attributes:
+        entries: of the log.
         commits: in the order of the log.
         moves: per entry that moves one, the ref, its old and its new commit.
         named: packs that entries add.
         present: packs on disk, each under the name its bytes give.
     """
 
+    entries: int
     commits: tuple[str, ...]
     moves: tuple[tuple[str, str | None, str | None], ...]
     named: frozenset[str]
@@ -59,6 +61,7 @@ def census(store: Path) -> Census:
     bodies = list(_bodies(store))
     txns = [txn for body in bodies for txn in body["txns"]]
     return Census(
+        entries=len(bodies),
         commits=tuple(commit for txn in txns for commit in txn["commits"]),
         moves=tuple((m["name"], m["old"], m["new"]) for txn in txns for m in txn["refs"]),
         named=frozenset(pack for body in bodies for pack in body["add"]),

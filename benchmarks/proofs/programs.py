@@ -66,7 +66,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {
         **kept,
         "HOME": "/nonexistent",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'cli'}",
         "DELTASTORE_AUTHOR": "proof <proof@example.org>",
         **(extra or {}),
     }
