@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from deltastore.errors import UsageError
@@ -22,9 +21,9 @@ PREVIEW_LEAST_SIZE = 16_384
 """Elements below which a tensor has no preview."""
 
 _PACKED_BITS = (4, 6)
-_DROP_FACTOR = 1.25
-_FIRST_LOOK = 1
-_SECOND_LOOK = 4
+_LOOKS = ((1, 1.25), (4, 1.25), (16, 1.0))
+"""After that many blocks, candidates larger than the best by that factor are given up; after the
+last look one is left, which bounds what is held of a tensor of any size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def smallest(
     """Encode with all candidates and keep the smallest; the first of equals.
 
     A candidate that is more than 1.25 times as large as the best after the first block, or after
-    the fourth, is not followed any further.
+    the fourth, is not followed any further; after 16 blocks (32 MiB of bf16) the best is.
 
     Args:
         encoders: per candidate, block number to payload, in order of preference.
@@ -105,14 +104,15 @@ def smallest(
     if not encoders:
         raise UsageError("no codec to choose from")
     payloads: dict[Candidate, list[bytes]] = {candidate: [] for candidate in encoders}
-    for start, stop in pairwise((0, _FIRST_LOOK, _SECOND_LOOK, max(_SECOND_LOOK, blocks))):
-        some = range(start, min(stop, blocks))
+    start = 0
+    for stop, factor in (*((min(look, blocks), factor) for look, factor in _LOOKS), (blocks, 1.0)):
         followed = tuple(encoders[candidate] for candidate in payloads)
-        for encoded in run(partial(_encode_block, followed), some):
+        for encoded in run(partial(_encode_block, followed), range(start, stop)):
             for kept, payload in zip(payloads.values(), encoded, strict=True):
                 kept.append(payload)
-        if some and stop < blocks:
-            payloads = _followed(payloads)
+        if start < stop < blocks:
+            payloads = _followed(payloads, factor)
+        start = stop
     sizes = {candidate: _size(encoded) for candidate, encoded in payloads.items()}
     best = min(sizes, key=sizes.__getitem__)
     return Choice(best, tuple(payloads[best]), sizes)
@@ -122,9 +122,11 @@ def _encode_block(encoders: Sequence[Callable[[int], bytes]], block: int) -> lis
     return [encode(block) for encode in encoders]
 
 
-def _followed(payloads: Mapping[Key, list[bytes]]) -> dict[Key, list[bytes]]:
-    limit = _DROP_FACTOR * min(_size(encoded) for encoded in payloads.values())
-    return {key: encoded for key, encoded in payloads.items() if _size(encoded) <= limit}
+def _followed(payloads: Mapping[Key, list[bytes]], factor: float) -> dict[Key, list[bytes]]:
+    sizes = {key: _size(encoded) for key, encoded in payloads.items()}
+    limit = factor * min(sizes.values())
+    kept = [key for key, size in sizes.items() if size <= limit]
+    return {key: payloads[key] for key in (kept if factor > 1 else kept[:1])}
 
 
 def _size(payloads: Sequence[bytes]) -> int:

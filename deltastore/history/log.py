@@ -18,7 +18,7 @@ from deltastore.history.checkpointing import Checkpointer
 from deltastore.history.entries import Draft, Entry
 from deltastore.history.entry_drafting import draft_entry
 from deltastore.history.log_reading import HINT_KEY, LogReader, check_needs, head_hash, peek_needs
-from deltastore.history.publishing import Outcome, pause, publish_entry
+from deltastore.history.publishing import Outcome, interrupts_held, pause, publish_entry
 from deltastore.history.state import EMPTY, LogState
 from deltastore.history.store_format import StoreFormat, read_format
 from deltastore.ids import Digest, canonical_json
@@ -272,13 +272,17 @@ class Log:
             draft, state, ckpt, made, backend=self._backend, writer=self._writer
         )
         started = time.monotonic()
-        if publish_entry(self._backend, entry, deadline=deadline) is Outcome.LOST:
-            pause(min(time.monotonic() - started, 1.0))
-            return None
-        with self._lock:
-            self._accept(entry, after)
-        self._write_hint(entry.v)
-        return entry
+        with interrupts_held() as interrupts:
+            outcome = publish_entry(self._backend, entry, deadline=deadline)
+            if outcome is Outcome.WON:
+                with self._lock:
+                    self._accept(entry, after)
+                self._write_hint(entry.v)
+                return entry
+        if interrupts:
+            raise KeyboardInterrupt
+        pause(min(time.monotonic() - started, 1.0))
+        return None
 
     def _accept(self, entry: Entry, after: LogState) -> None:
         if self._state is None or self._state.v < entry.v:

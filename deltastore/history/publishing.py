@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from deltastore.history.entries import Entry
     from deltastore.storage.backend import Backend
 
-__all__ = ["Outcome", "pause", "publish_entry"]
+__all__ = ["Outcome", "interrupts_held", "pause", "publish_entry"]
 
 ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.05
@@ -57,36 +57,10 @@ def publish_entry(backend: Backend, entry: Entry, *, deadline: float) -> Outcome
         entry: what to write.
         deadline: of `time.monotonic()`, after which nothing is tried again.
 
-    An interrupt (Ctrl-C) meanwhile waits until it is known what became of the entry, and comes too
-    late once that is in the log: nobody is told "interrupted" about something that happened.
-
     Raises:
         OutcomeUnknownError: the backend stopped answering; the entry may be there or appear yet.
         StorageError: the backend refused, so that nothing was written.
-        KeyboardInterrupt: it was lost anyway.
     """
-    with _interrupts_held() as interrupts:
-        outcome = _publish(backend, entry, deadline)
-    if interrupts and outcome is Outcome.LOST:
-        raise KeyboardInterrupt
-    return outcome
-
-
-@contextmanager
-def _interrupts_held() -> Generator[list[int]]:
-    """Collect SIGINTs instead of raising; only the main thread gets any."""
-    held: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield held
-        return
-    previous = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
-    try:
-        yield held
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def _publish(backend: Backend, entry: Entry, deadline: float) -> Outcome:
     failure: StorageError | None = None
     for attempt in range(ATTEMPTS):
         refusal: StorageError | None = None
@@ -109,6 +83,23 @@ def _publish(backend: Backend, entry: Entry, deadline: float) -> Outcome:
         f"there{f' ({failure})' if failure else ''}",
         hint="run the same command again: it looks first",
     )
+
+
+@contextmanager
+def interrupts_held() -> Generator[list[int]]:
+    """Collect SIGINTs instead of raising; only the main thread gets any.
+
+    For while an entry is being created: nobody is told "interrupted" about something that happened.
+    """
+    held: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield held
+        return
+    previous = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def pause(most_seconds: float) -> None:

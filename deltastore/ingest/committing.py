@@ -5,10 +5,10 @@ Order, and what a crash in each gap leaves: docs/reference/format-v1.md, section
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from deltastore.errors import ConflictError, IncompatibleError, UsageError
+from deltastore.errors import ConflictError, IncompatibleError, StorageError, UsageError
 from deltastore.history.commits import CommitHeader, PreviewRef
 from deltastore.history.entries import Draft, RefMove, Transaction, new_token
 from deltastore.history.invariant import Relied, recheck
@@ -19,95 +19,42 @@ from deltastore.history.views import RefNames
 from deltastore.ids import bytes_digest, short
 from deltastore.ingest.encoding import TensorEncoder
 from deltastore.ingest.known import KnownVersion, KnownVersions, Proposals
+from deltastore.ingest.requests import Committed
 from deltastore.ingest.writing import VersionWriter
 from deltastore.storage.keys import pack_key
 from deltastore.storage.packs import publish
 from deltastore.storage.spool import PackSpool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from deltastore.checkpoints.source import TensorSource
     from deltastore.history.entries import Entry
+    from deltastore.history.manifests import Manifest
     from deltastore.history.state import LogState
     from deltastore.ids import CommitId, Digest
+    from deltastore.ingest.requests import Request
     from deltastore.ingest.written import WrittenVersion
     from deltastore.materialize.session import Session
     from deltastore.storage.records import PackId
 
-__all__ = ["Committed", "Request", "commit"]
+__all__ = ["commit"]
 
 ATTEMPTS = 3
 """How often everything is written again because what it relied on was condemned meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a caller wants committed.
-
-    Attributes:
-        model: `namespace/name`.
-        branch: of the model.
-        message: for people.
-        author: for people.
-        time: RFC 3339, UTC.
-        producer: program and version.
-        base: what it was fine-tuned from; None with `inherit` for the parent's.
-        inherit: take the base of the parent.
-        parent: of a branch that does not exist yet.
-        expect: where the branch must stand: a commit, an empty text for nowhere, None for anywhere.
-        density: of the preview, as decimal text; None for no preview.
-        metadata: free text by name.
-        metrics: decimal text by name.
-        find: a commit that has a tensor of some digest, or None; a proposal, proven later.
-    """
-
-    model: str
-    branch: str
-    message: str
-    author: str
-    time: str
-    producer: str
-    base: CommitId | None = None
-    inherit: bool = True
-    parent: CommitId | None = None
-    expect: str | None = None
-    density: str | None = "0.05"
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, str] = field(default_factory=dict)
-    find: Callable[[Digest], CommitId | None] = lambda _digest: None
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """What became of a request.
-
-    Attributes:
-        commit: its id; of the tip when nothing changed.
-        header: as recorded.
-        written: what was written; None when nothing changed.
-        logical_bytes: of all files.
-        stored_bytes: of every object this made.
-        preview_bytes: of preview packs.
-        new_model: the model did not exist.
-        new_branch: the branch did not exist.
-        moved: the branch moved while this was being written.
-    """
-
-    commit: CommitId
-    header: CommitHeader
-    written: WrittenVersion | None
-    logical_bytes: int
-    stored_bytes: int = 0
-    preview_bytes: int = 0
-    new_model: bool = False
-    new_branch: bool = False
-    moved: bool = False
-
-
 class _Stale(Exception):  # noqa: N818 - a signal between two functions of this file, no error
-    """Something relied on was condemned: look everything up again."""
+    """What was decided does not hold any more: look everything up again."""
+
+
+class _NothingNew(Exception):  # noqa: N818 - likewise
+    """Another writer has committed the same files meanwhile."""
+
+    def __init__(self, commit: CommitId) -> None:
+        super().__init__(commit)
+        self.commit = commit
 
 
 def commit(
@@ -148,15 +95,12 @@ class _Commit:
         self.ref = branch_ref(request.model, request.branch)
         self.state = session.log.refresh()
         self.tip = self.state.ref(self.ref)
-        self._check_expected(self.tip)
-        if self.tip and request.parent not in (None, self.tip):
-            raise UsageError(
-                f"{request.model}@{request.branch} exists, so its tip {short(self.tip)} is the "
-                "parent",
-                hint="--parent is for a new branch; --expect says where a branch must stand",
-            )
+        self.maybe_mine = self._maybe_mine()
+        if not self.maybe_mine:
+            self._check_place(self.tip)
         self.parent = self.tip or request.parent
-        self.base = self._base()
+        self.base = self._base(self.parent)
+        self._check_header()
         self.known = self._known()
         self.stored = 0
         self.mine: set[PackId] = set()
@@ -167,26 +111,49 @@ class _Commit:
         encoder = TensorEncoder(self.session.workers, self.request.density or "0.05")
         with PackSpool(folder, self.request.producer) as spool:
             writer = VersionWriter(
-                spool,
-                encoder,
-                self.known,
-                preview=self.request.density is not None,
-                report=report,
+                spool, encoder, self.known, density=self.request.density, report=report
             )
-            written = writer.write(source)
-            unchanged = self._unchanged(written)
-            if unchanged is not None:
-                return unchanged
+            written = writer.write(source, lambda manifest: self._is_at(self.tip, manifest))
+            if written is None and self.tip is not None:
+                return self._nothing_new(self.tip)
+            if self.maybe_mine or written is None:
+                raise self._moved(self.tip)
             self._publish(written)
-            return self._record(written, folder)
+            try:
+                return self._record(written, folder)
+            except _NothingNew as found:
+                return self._nothing_new(found.commit)
 
     # before writing
 
-    def _base(self) -> CommitId | None:
+    def _base(self, parent: CommitId | None) -> CommitId | None:
         request = self.request
         if not request.inherit or request.base is not None:
             return request.base
-        return self.session.history.header(self.parent).base if self.parent else None
+        return self.session.history.header(parent).base if parent else None
+
+    def _maybe_mine(self) -> bool:
+        """Whether the tip looks like this very request, of which the acknowledgement was lost.
+
+        Then the branch is not where `expect` says, and only the content can tell.
+        """
+        tip, expect = self.tip, self.request.expect
+        if expect is None or tip is None or expect == tip:
+            return False
+        header = self.session.history.header(tip)
+        parent = header.parents[0] if header.parents else ""
+        same = (header.message, header.author) == (self.request.message, self.request.author)
+        return same and parent == expect
+
+    def _check_header(self) -> None:
+        """Refuse what no header can hold before anything is read or written.
+
+        Raises:
+            InvalidError: message, metadata and metrics are larger than 64 KiB together.
+        """
+        nothing = bytes_digest(b"")
+        preview = PreviewRef(nothing, "ternary/1", "0.000000")
+        self._header_of(self.parent, nothing, preview).encode()
 
     def _known(self) -> KnownVersions:
         parent = self.parent if self.parent != self.base else None
@@ -216,14 +183,18 @@ class _Commit:
                 hint="name the version this was trained from, or say --base none",
             )
 
-    def _unchanged(self, written: WrittenVersion) -> Committed | None:
-        if self.tip is None:
-            return None
-        header = self.session.history.header(self.tip)
-        digest = bytes_digest(written.manifest.encode())
-        if header.manifest != digest or header.base != self.base:
-            return None
-        return Committed(self.tip, header, None, written.manifest.size)
+    def _is_at(self, tip: CommitId | None, manifest: Manifest) -> bool:
+        """Whether a commit has these very files and this base."""
+        if tip is None:
+            return False
+        header = self.session.history.header(tip)
+        same_base = header.base == (self.base if tip == self.tip else self._base(tip))
+        return same_base and header.manifest == bytes_digest(manifest.encode())
+
+    def _nothing_new(self, tip: CommitId) -> Committed:
+        header = self.session.history.header(tip)
+        size = self.session.history.manifest(tip, header.manifest).size
+        return Committed(tip, header, None, size, stored_bytes=self.stored)
 
     # writing
 
@@ -239,8 +210,7 @@ class _Commit:
 
         def compose(state: LogState) -> Draft:
             tip = state.ref(self.ref)
-            if tip != self.tip:
-                self._check_expected(tip)
+            self._check_race(tip, written)
             if recheck(state, relied):
                 raise _Stale
             for older in (self.base, self.request.parent):
@@ -265,6 +235,21 @@ class _Commit:
         entry = self.session.log.append(compose)
         return self._committed(entry, written)
 
+    def _check_race(self, tip: CommitId | None, written: WrittenVersion) -> None:
+        """What was decided for one tip must hold for the one that is there by now."""
+        if tip == self.tip:
+            return
+        self._check_place(tip)
+        if tip is None:
+            raise ConflictError(
+                f"{self._name()} was deleted meanwhile; nothing was recorded",
+                hint="run the same command again to make it anew",
+            )
+        if self._is_at(tip, written.manifest):
+            raise _NothingNew(tip)
+        if self._base(tip) != self.base:
+            raise _Stale
+
     def _meta_pack(
         self, tip: CommitId | None, written: WrittenVersion, folder: Path
     ) -> tuple[CommitId | None, PackId, CommitId, CommitHeader]:
@@ -281,14 +266,19 @@ class _Commit:
         return self.meta
 
     def _header(self, parent: CommitId | None, written: WrittenVersion) -> CommitHeader:
-        request = self.request
         preview = None
         if written.preview is not None:
             error = f"{written.preview_error or 0.0:.6f}"
             preview = PreviewRef(bytes_digest(written.preview.encode()), "ternary/1", error)
+        return self._header_of(parent, bytes_digest(written.manifest.encode()), preview)
+
+    def _header_of(
+        self, parent: CommitId | None, manifest: Digest, preview: PreviewRef | None
+    ) -> CommitHeader:
+        request = self.request
         return CommitHeader(
             parents=(parent,) if parent else (),
-            manifest=bytes_digest(written.manifest.encode()),
+            manifest=manifest,
             base=self.base,
             inputs=(),
             preview=preview,
@@ -308,7 +298,8 @@ class _Commit:
             raise ConflictError("the entry that was written cannot be read back")
         for pack in entry.body.add:
             if pack not in self.mine:  # a checkpoint of the log, or a spilled list
-                self.stored += self.session.backend.size(pack_key(pack))
+                with suppress(StorageError):  # the commit is done, whatever the count
+                    self.stored += self.session.backend.size(pack_key(pack))
         tip, _, commit, header = self.meta
         known = f"models/{self.request.model}/"
         return Committed(
@@ -325,15 +316,24 @@ class _Commit:
             moved=tip != self.tip,
         )
 
-    def _check_expected(self, tip: CommitId | None) -> None:
+    def _check_place(self, tip: CommitId | None) -> None:
+        """Whether the branch is where the caller said."""
+        if self.request.expect not in (None, tip or ""):
+            raise self._moved(tip)
+        if tip and self.request.parent not in (None, tip):
+            raise UsageError(
+                f"{self._name()} exists, so its tip {short(tip)} is the parent",
+                hint="--parent is for a new branch; --expect says where a branch must stand",
+            )
+
+    def _moved(self, tip: CommitId | None) -> ConflictError:
         expect = self.request.expect
-        if expect is None or expect == (tip or ""):
-            return
-        name = f"{self.request.model}@{self.request.branch}"
         began = f"expected at {short(expect)}" if expect else "expected not to exist"
         now = f"it is at {short(tip)}" if tip else "it does not exist"
-        raise ConflictError(
-            f"{name} moved: {began}, {now}; nothing was recorded",
-            hint="log shows what came; commit without --expect to build on it, or beside it: "
-            f"--to {name}-2",
+        return ConflictError(
+            f"{self._name()} moved: {began}, {now}; nothing was recorded",
+            hint=f"keep yours beside it: commit --to {self._name()}-2, then merge the weights",
         )
+
+    def _name(self) -> str:
+        return f"{self.request.model}@{self.request.branch}"

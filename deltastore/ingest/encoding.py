@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from deltastore.materialize.tensors import Bytes
     from deltastore.specs import Dtype, TensorSpec
 
-__all__ = ["Encoded", "EncodedTensor", "Reference", "TensorEncoder"]
+__all__ = ["Encoded", "EncodedTensor", "PreviewLayer", "Reference", "TensorEncoder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class EncodedTensor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class PreviewLayer:
     """A preview that was made: its payloads, digest and plan, and its errors."""
 
     encoded: Encoded
@@ -141,33 +141,40 @@ class TensorEncoder:
         Raises:
             DeltastoreError: decoding did not give the tensor back: a bug in a codec.
         """
-        references: dict[InputRole, Reference] = {}
-        if base is not None:
-            references["base"] = base
-        if parent is not None and (base is None or parent.digest != base.digest):
-            references["parent"] = parent
-        dtype = DTYPES[spec.dtype]
-        work = _Work(
-            digest, spec, dtype, block_layout(spec), as_words(data.data, dtype), references
-        )
-        layer = self._preview(work) if preview and dtype.kind == "float" else None
+        work = _work(digest, spec, data, base, parent)
+        layer = self._preview(work) if preview and work.dtype.kind == "float" else None
         exact = self._exact(work, layer)
         if layer is None:
             return EncodedTensor(exact)
         return EncodedTensor(exact, layer.encoded, layer.squared_error, layer.squared_change)
 
+    def preview(
+        self, digest: Digest, spec: TensorSpec, data: Bytes, base: Reference
+    ) -> PreviewLayer | None:
+        """A preview of a tensor that is stored already; None if it would be as base or tensor."""
+        work = _work(digest, spec, data, base, None)
+        return self._preview(work) if work.dtype.kind == "float" else None
+
     def squared_errors(
         self, spec: TensorSpec, data: Bytes, preview: Bytes, base: Bytes
     ) -> tuple[float, float]:
-        """|exact - preview|^2 and |exact - base|^2 of a whole tensor."""
-        dtype = DTYPES[spec.dtype]
-        words = as_words(data.data, dtype)
-        error = squared_difference(words, as_words(preview.data, dtype), dtype)
-        return error, squared_difference(words, as_words(base.data, dtype), dtype)
+        """|exact - preview|^2 and |exact - base|^2 of a whole tensor, a block at a time."""
+        layout, dtype = block_layout(spec), DTYPES[spec.dtype]
+
+        def errors(block: int) -> tuple[float, float]:
+            start, stop = layout.byte_bounds(block)
+            exact, shown, old = (
+                as_words(each[start:stop].data, dtype) for each in (data, preview, base)
+            )
+            error = squared_difference(exact, shown, dtype)
+            return error, squared_difference(exact, old, dtype)
+
+        pairs = list(self._workers.map(errors, range(layout.count)))
+        return sum(error for error, _ in pairs), sum(change for _, change in pairs)
 
     # the preview layer
 
-    def _preview(self, work: _Work) -> _Layer | None:
+    def _preview(self, work: _Work) -> PreviewLayer | None:
         blocks = range(work.layout.count)
         counts = list(self._workers.map(partial(_count, work), blocks))
         plan = plan_preview(counts, self._density)
@@ -185,11 +192,11 @@ class TensorEncoder:
         if found in (base, work.digest):
             return None
         how = _representation(work, found, "ternary/1", plan.parameters, (base,))
-        return _Layer(Encoded(how, tuple(payloads)), plan, error, change)
+        return PreviewLayer(Encoded(how, tuple(payloads)), plan, error, change)
 
     # the exact layer
 
-    def _exact(self, work: _Work, layer: _Layer | None) -> Encoded:
+    def _exact(self, work: _Work, layer: PreviewLayer | None) -> Encoded:
         options = _options(work, layer)
         encoders = {option: _encoder(work, option, layer) for option in options}
         choice = smallest(encoders, work.layout.count, run=self._workers.map)
@@ -203,15 +210,27 @@ class TensorEncoder:
         return encoded
 
     def _verify(
-        self, work: _Work, option: Candidate, encoded: Encoded, layer: _Layer | None
+        self, work: _Work, option: Candidate, encoded: Encoded, layer: PreviewLayer | None
     ) -> None:
         check = partial(_decodes_to_itself, work, option, encoded, layer)
         if not all(self._workers.map(check, range(work.layout.count))):
-            raise DeltastoreError(
-                f"tensor {work.spec.name!r}: {option.codec} does not give back what it was given; "
-                "nothing was stored",
-                hint="please report this with the tensor: it is a bug in the codec",
-            )
+            raise _lying(work, option.codec)
+
+
+def _work(
+    digest: Digest,
+    spec: TensorSpec,
+    data: Bytes,
+    base: Reference | None,
+    parent: Reference | None,
+) -> _Work:
+    references: dict[InputRole, Reference] = {}
+    if base is not None:
+        references["base"] = base
+    if parent is not None and (base is None or parent.digest != base.digest):
+        references["parent"] = parent
+    dtype = DTYPES[spec.dtype]
+    return _Work(digest, spec, dtype, block_layout(spec), as_words(data.data, dtype), references)
 
 
 def _representation(
@@ -230,7 +249,7 @@ def _representation(
     )
 
 
-def _options(work: _Work, layer: _Layer | None) -> list[Candidate]:
+def _options(work: _Work, layer: PreviewLayer | None) -> list[Candidate]:
     """The table of codecs for this tensor, also against the parent."""
     has_base = "base" in work.references
     against_base = candidates(work.dtype, has_reference=has_base, has_preview=layer is not None)
@@ -247,13 +266,13 @@ def _parameters(work: _Work, codec: str) -> Parameters:
     return exact_parameters(work.spec) if codec == "exact/1" else {}
 
 
-def _digest(work: _Work, role: InputRole, layer: _Layer | None) -> Digest:
+def _digest(work: _Work, role: InputRole, layer: PreviewLayer | None) -> Digest:
     if role == "preview" and layer is not None:
         return layer.encoded.representation.digest
     return work.references["base" if role == "reference" else role].digest
 
 
-def _encoder(work: _Work, option: Candidate, layer: _Layer | None) -> Callable[[int], bytes]:
+def _encoder(work: _Work, option: Candidate, layer: PreviewLayer | None) -> Callable[[int], bytes]:
     codec, parameters = codec_named(option.codec), _parameters(work, option.codec)
 
     def encode(block: int) -> bytes:
@@ -263,7 +282,7 @@ def _encoder(work: _Work, option: Candidate, layer: _Layer | None) -> Callable[[
     return encode
 
 
-def _inputs(work: _Work, option: Candidate, layer: _Layer | None, block: int) -> list[Words]:
+def _inputs(work: _Work, option: Candidate, layer: PreviewLayer | None, block: int) -> list[Words]:
     """The option's inputs for one block; the preview is decoded from what will be stored."""
     found = []
     for role in option.inputs:
@@ -274,14 +293,14 @@ def _inputs(work: _Work, option: Candidate, layer: _Layer | None, block: int) ->
     return found
 
 
-def _decoded_preview(work: _Work, layer: _Layer, block: int) -> Words:
+def _decoded_preview(work: _Work, layer: PreviewLayer, block: int) -> Words:
     payload, base = layer.encoded.payloads[block], work.reference("base", block)
     parameters = layer.plan.parameters
     return codec_named("ternary/1").decode(payload, len(base), [base], work.dtype, parameters)
 
 
 def _decodes_to_itself(
-    work: _Work, option: Candidate, encoded: Encoded, layer: _Layer | None, block: int
+    work: _Work, option: Candidate, encoded: Encoded, layer: PreviewLayer | None, block: int
 ) -> bool:
     original = work.block(block)
     decoded = codec_named(option.codec).decode(
@@ -294,6 +313,14 @@ def _decodes_to_itself(
     return np.array_equal(decoded, original)
 
 
+def _lying(work: _Work, codec: str) -> DeltastoreError:
+    return DeltastoreError(
+        f"tensor {work.spec.name!r}: {codec} does not give back what it was given; nothing was "
+        "stored",
+        hint="please report this with the tensor: it is a bug in the codec",
+    )
+
+
 def _count(work: _Work, block: int) -> BlockCounts:
     return count_block(work.block(block), work.reference("base", block), work.dtype)
 
@@ -303,7 +330,11 @@ def _layer(
 ) -> tuple[bytes, memoryview, tuple[float, float]]:
     target, base = work.block(block), work.reference("base", block)
     previewed = preview_block(target, base, work.dtype, plan, block)
-    payload = codec_named("ternary/1").encode(previewed, [base], work.dtype, plan.parameters)
+    codec = codec_named("ternary/1")
+    payload = codec.encode(previewed, [base], work.dtype, plan.parameters)
+    decoded = codec.decode(payload, len(base), [base], work.dtype, plan.parameters)
+    if not np.array_equal(decoded, previewed):
+        raise _lying(work, "ternary/1")
     errors = (
         squared_difference(target, previewed, work.dtype),
         squared_difference(target, base, work.dtype),

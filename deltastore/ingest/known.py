@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deltastore.codecs.blocks import as_words
+from deltastore.errors import IntegrityError, UnsupportedError
+from deltastore.ids import parse_json
 from deltastore.ingest.encoding import Reference
+from deltastore.materialize.closure import MAX_DEPTH
 from deltastore.specs import DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from deltastore.ids import CommitId, Digest
-    from deltastore.materialize.closure import Kept
+    from deltastore.materialize.closure import Closure, Kept
     from deltastore.materialize.tensors import TensorReader
     from deltastore.materialize.versions import Version
     from deltastore.specs import TensorSpec
@@ -25,8 +28,10 @@ LEAST_ASKED = 1 << 16
 
 MOST_MISSES = 4
 
+PREVIEW_CODEC = "ternary/1"
+
 MAX_STEPS = 4
-"""No delta is taken against a tensor that is itself further than this from a keyframe."""
+"""No tensor is kept more versions than this away from one that is kept whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +46,29 @@ class KnownVersion:
         tensor = self.version.tensors.get(spec.name)
         return tensor is not None and tensor.entry.spec == spec
 
+    def counterpart(self, spec: TensorSpec) -> Digest | None:
+        """The digest of its tensor of that name, dtype and shape, if it has one."""
+        return self.version.tensors[spec.name].digest if self.matches(spec) else None
+
+    def too_deep(self, digest: Digest) -> bool:
+        """Whether no delta may be taken against a tensor of this version any more."""
+        closure = self.version.closure
+        return closure[digest].depth + 2 > MAX_DEPTH or steps(closure, digest) >= MAX_STEPS
+
     def reference(self, spec: TensorSpec) -> Reference | None:
         """Its tensor of that name, dtype and shape, read whole; None without one or if too deep."""
-        if not self.matches(spec):
-            return None
-        digest = self.version.tensors[spec.name].digest
-        if self.version.closure[digest].depth >= MAX_STEPS:
+        digest = self.counterpart(spec)
+        if digest is None or self.too_deep(digest):
             return None
         content = self.reader.read(digest, spec)
         return Reference(digest, as_words(content.data, DTYPES[spec.dtype]))
+
+
+def steps(closure: Closure, digest: Digest) -> int:
+    """Versions between a tensor and a keyframe; a preview and its exact layer are one step."""
+    how = closure[digest].representation
+    inputs = (steps(closure, source.digest) for source in how.inputs)
+    return max(inputs, default=0) + (how.codec != PREVIEW_CODEC and bool(how.inputs))
 
 
 class Proposals:
@@ -78,11 +97,30 @@ class Proposals:
         if self._open is None or size < LEAST_ASKED or self._misses >= MOST_MISSES:
             return
         found = self._find(digest)
-        if found is None:
+        version = None if found is None else self._try_open(self._open, found)
+        if version is None:
             self._misses += 1
-            return
-        self._misses = 0
-        self.opened.append(self._open(found))
+        else:
+            self._misses = 0
+            self.opened.append(version)
+
+    @staticmethod
+    def _try_open(
+        open_: Callable[[CommitId], KnownVersion], commit: CommitId
+    ) -> KnownVersion | None:
+        """Damage in a version that was only proposed is no reason to fail."""
+        try:
+            return open_(commit)
+        except (IntegrityError, UnsupportedError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPreview:
+    """A preview that is stored already, and the version that has it."""
+
+    version: KnownVersion
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +146,19 @@ class KnownVersions:
     def holder(self, digest: Digest) -> KnownVersion | None:
         """One that has a representation of a digest."""
         return next((known for known in self.all if digest in known.version.closure), None)
+
+    def preview_of(self, digest: Digest, base: Digest, density: str) -> KnownPreview | None:
+        """A stored preview of a tensor against that very base tensor, of that density."""
+        for known in self.all:
+            preview = known.version.previews.get(digest)
+            if preview is None:
+                continue
+            how = known.version.closure[preview].representation
+            made_like = parse_json(how.parameters, what="parameters", max_bytes=1 << 16)
+            same = made_like.get("density") == density and how.codec == PREVIEW_CODEC
+            if same and [source.digest for source in how.inputs] == [base]:
+                return KnownPreview(known, preview)
+        return None
 
     def needed(self, digests: Sequence[Digest]) -> Iterator[Kept]:
         """Representations of reused digests and of all their inputs; some may come twice."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from blake3 import blake3
+
 from deltastore.codecs.choose import PREVIEW_LEAST_SIZE
-from deltastore.errors import InvalidError
+from deltastore.errors import InvalidError, UsageError
 from deltastore.history.manifests import Manifest, ManifestFile
-from deltastore.ids import blob_digest, bytes_digest, tensor_digest
+from deltastore.ids import Digest, blob_digest, bytes_digest, tensor_digest
 from deltastore.ingest.written import Tally, WrittenBlob, WrittenVersion
 from deltastore.materialize.files import FIDELITY_KEY
 from deltastore.materialize.sides import hash_blob
@@ -23,9 +25,8 @@ if TYPE_CHECKING:
 
     from deltastore.checkpoints.safetensors_header import SafetensorsHeader
     from deltastore.checkpoints.source import SourceFile, TensorSource
-    from deltastore.ids import Digest
     from deltastore.ingest.encoding import Encoded, EncodedTensor, TensorEncoder
-    from deltastore.ingest.known import KnownVersions
+    from deltastore.ingest.known import KnownPreview, KnownVersions
     from deltastore.materialize.tensors import Bytes
     from deltastore.specs import TensorSpec
     from deltastore.storage.packing import SpooledPack
@@ -42,7 +43,7 @@ class VersionWriter:
         spool: takes what is new; finished by `write`.
         encoder: makes representations.
         known: what may be reused and referred to.
-        preview: whether to make one.
+        density: of previews, as decimal text; None for none.
         report: called with the bytes of each finished piece.
     """
 
@@ -52,21 +53,28 @@ class VersionWriter:
         encoder: TensorEncoder,
         known: KnownVersions,
         *,
-        preview: bool,
+        density: str | None,
         report: Callable[[int], None],
     ) -> None:
         self._spool = spool
         self._encoder = encoder
         self._known = known
-        self._preview = preview and known.base is not None
+        self._density = density if known.base is not None else None
         self._report = report
         self._tally = Tally()
         self._written: dict[Digest, str] = {}
         self._previews: dict[Digest, Digest] = {}
         self._reused: dict[Digest, None] = {}
+        self._taken_over: list[tuple[TensorSpec, Digest, KnownPreview]] = []
 
-    def write(self, source: TensorSource) -> WrittenVersion:
+    def write(
+        self, source: TensorSource, unchanged: Callable[[Manifest], bool] = lambda _manifest: False
+    ) -> WrittenVersion | None:
         """Write all files of a source.
+
+        Args:
+            source: what to write.
+            unchanged: whether a manifest is nothing new; then None is returned.
 
         Raises:
             InvalidError: a file is not what it was when it was scanned.
@@ -76,9 +84,11 @@ class VersionWriter:
         for file in source.files():
             with file:
                 files.append(self._weights(file) if file.header else self._blob(file))
-        return self._finish(Manifest(tuple(files)))
+        manifest = Manifest(tuple(files))
+        return None if unchanged(manifest) else self._finish(manifest)
 
     def _finish(self, manifest: Manifest) -> WrittenVersion:
+        self._measure_taken_over()
         packs = self._spool.finish()
         tally = self._tally
         reused = tuple(self._reused)
@@ -93,6 +103,7 @@ class VersionWriter:
             delta=tally.delta,
             dense=tally.dense,
             dense_names=tuple(tally.dense_names),
+            too_deep=tally.too_deep,
             blobs=tuple(tally.blobs),
         )
 
@@ -130,15 +141,25 @@ class VersionWriter:
         return ManifestFile(file.path, size, sha256, blob=digest)
 
     def _write_blob(self, file: SourceFile, digest: Digest, size: int) -> int:
-        stored = 0
+        stored, content = 0, blake3()
+
+        def hashed() -> Iterator[bytes]:
+            for chunk in file.chunks():
+                content.update(chunk)
+                yield chunk
 
         def counted() -> Iterator[bytes]:
             nonlocal stored
-            for payload in blob_payloads(file.chunks()):
+            for payload in blob_payloads(hashed()):
                 stored += len(payload)
                 yield payload
 
-        self._spool.add("whole", blob_representation(Kind.BLOB, digest, size), counted())
+        try:
+            self._spool.add("whole", blob_representation(Kind.BLOB, digest, size), counted())
+        except UsageError as reason:  # other blocks than its size had announced
+            raise _changing(file.path) from reason
+        if blob_digest(size, Digest(content.hexdigest())) != digest:
+            raise _changing(file.path)
         self._written[digest] = "blob"
         return stored
 
@@ -172,9 +193,9 @@ class VersionWriter:
         digest = tensor_digest(spec.dtype, spec.shape, bytes_digest(data.data))
         if digest in self._written:
             self._count(self._written[digest], spec)
-        elif self._has(digest):
+        elif self._has(digest) or self._has_elsewhere(digest, spec):
             self._count("unchanged", spec)
-            self._reuse_preview(digest, spec, data)
+            self._preview_of_stored(digest, spec, data)
         else:
             self._encode(digest, spec, data)
         self._report(spec.nbytes)
@@ -182,36 +203,29 @@ class VersionWriter:
 
     def _encode(self, digest: Digest, spec: TensorSpec, data: Bytes) -> None:
         known = self._known
-        if self._elsewhere(digest, spec):
-            return
         base = known.base.reference(spec) if known.base else None
         layered = self._layered(spec)
         parent = None
-        if known.parent and (layered or not (self._preview and base)):
+        if known.parent and (layered or self._density is None or base is None):
             parent = known.parent.reference(spec)
         encoded = self._encoder.encode(
             digest, spec, data, base=base, parent=parent, preview=layered and base is not None
         )
         self._keep(encoded, spec)
 
-    def _elsewhere(self, digest: Digest, spec: TensorSpec) -> bool:
-        """Whether some other version has it."""
+    def _has_elsewhere(self, digest: Digest, spec: TensorSpec) -> bool:
         self._known.proposals.look_for(digest, spec.nbytes)
-        if not self._has(digest):
-            return False
-        self._count("unchanged", spec)
-        return True
+        return self._has(digest)
 
     def _layered(self, spec: TensorSpec) -> bool:
-        return self._preview and spec.size >= PREVIEW_LEAST_SIZE
+        return self._density is not None and spec.size >= PREVIEW_LEAST_SIZE
 
     def _keep(self, encoded: EncodedTensor, spec: TensorSpec) -> None:
         exact, preview = encoded.exact, encoded.preview
         kind = "delta" if exact.representation.inputs else "dense"
         if preview is not None:
-            self._spool_tensor("preview", preview)
-            self._previews[exact.representation.digest] = preview.representation.digest
-            self._add_error(encoded.squared_error, encoded.squared_change)
+            self._keep_preview(exact.representation.digest, preview)
+            self._tally.add_error(encoded.squared_error, encoded.squared_change)
         self._spool_tensor(self._pack_class(exact, layered=preview is not None), exact)
         self._written[exact.representation.digest] = kind
         self._count(kind, spec)
@@ -220,7 +234,7 @@ class VersionWriter:
         """Format-v1 section 6: `preview` is what preview fidelity needs beyond the base."""
         if not exact.representation.inputs:
             return "whole"
-        return "preview" if self._preview and not layered else "exact"
+        return "preview" if self._density is not None and not layered else "exact"
 
     def _spool_tensor(self, pack_class: PackClass, encoded: Encoded) -> None:
         digest = encoded.representation.digest
@@ -228,26 +242,42 @@ class VersionWriter:
             self._spool.add(pack_class, encoded.representation, encoded.payloads)
             self._written.setdefault(digest, "preview")
 
-    def _reuse_preview(self, digest: Digest, spec: TensorSpec, data: Bytes) -> None:
-        """The preview that the parent has of an unchanged tensor, if it is of the same base."""
-        base, parent = self._known.base, self._known.parent
-        if not (self._preview and base and parent and base.matches(spec)):
-            return
-        if parent.version.header.base != base.version.commit:
-            return
-        preview = parent.version.previews.get(digest)
-        if preview is None:
-            return
-        self._has(preview)
-        self._previews[digest] = preview
-        previewed = parent.reader.read(preview, spec)
-        original = base.reader.read(base.version.tensors[spec.name].digest, spec)
-        self._add_error(*self._encoder.squared_errors(spec, data, previewed, original))
+    def _keep_preview(self, digest: Digest, preview: Encoded) -> None:
+        self._spool_tensor("preview", preview)
+        self._previews[digest] = preview.representation.digest
 
-    def _add_error(self, squared_error: float, squared_change: float) -> None:
-        self._tally.previewed += 1
-        self._tally.squared_error += squared_error
-        self._tally.squared_change += squared_change
+    def _preview_of_stored(self, digest: Digest, spec: TensorSpec, data: Bytes) -> None:
+        """Find or make the preview of a tensor whose exact bits the store has already."""
+        base = self._known.base
+        if self._density is None or base is None or not self._layered(spec):
+            return
+        original = base.counterpart(spec)
+        if original is None or original == digest or digest in self._previews:
+            return
+        found = self._known.preview_of(digest, original, self._density)
+        if found is not None:
+            self._has(found.digest)
+            self._previews[digest] = found.digest
+            self._taken_over.append((spec, digest, found))
+            return
+        reference = base.reference(spec)
+        layer = self._encoder.preview(digest, spec, data, reference) if reference else None
+        if layer is not None:
+            self._keep_preview(digest, layer.encoded)
+            self._tally.add_error(layer.squared_error, layer.squared_change)
+
+    def _measure_taken_over(self) -> None:
+        """Errors of previews that were stored before; read once it is clear that they count."""
+        base = self._known.base
+        for spec, digest, preview in self._taken_over:
+            reference = base.reference(spec) if base else None
+            holder = self._known.holder(digest)
+            if reference is None or holder is None:
+                continue
+            shown = preview.version.reader.read(preview.digest, spec)
+            exact = holder.reader.read(digest, spec)
+            original = reference.words.view("u1")
+            self._tally.add_error(*self._encoder.squared_errors(spec, exact, shown, original))
 
     def _has(self, digest: Digest) -> bool:
         """Whether nothing has to be written for a digest; remembers that it is relied on."""
@@ -264,8 +294,19 @@ class VersionWriter:
         tally.delta += kind == "delta"
         tally.dense += kind == "dense"
         base = self._known.base
-        if kind == "dense" and base and not base.matches(spec):
-            tally.dense_names.append(spec.name)
+        if kind == "dense" and base:
+            digest = base.counterpart(spec)
+            if digest is None:
+                tally.dense_names.append(spec.name)
+            elif base.too_deep(digest):
+                tally.too_deep += 1
+
+
+def _changing(path: str) -> InvalidError:
+    return InvalidError(
+        f"{path} changed while it was being read",
+        hint="wait until nothing writes to it, or leave it out with --exclude",
+    )
 
 
 def refuse_preview_files(files: Iterable[SourceFile]) -> None:

@@ -34,8 +34,15 @@ class Tally:
     squared_error: float = 0.0
     squared_change: float = 0.0
     previewed: int = 0
+    too_deep: int = 0
     dense_names: list[str] = field(default_factory=list)
     blobs: list[WrittenBlob] = field(default_factory=list)
+
+    def add_error(self, squared_error: float, squared_change: float) -> None:
+        """Count one more previewed tensor."""
+        self.previewed += 1
+        self.squared_error += squared_error
+        self.squared_change += squared_change
 
     @property
     def preview_error(self) -> float | None:
@@ -66,7 +73,8 @@ class WrittenVersion:
         unchanged: tensors that the store had.
         delta: tensors kept against a reference.
         dense: tensors kept whole.
-        dense_names: of the latter, when there is a base.
+        dense_names: of the latter, those that have no counterpart in the base.
+        too_deep: of the latter, those whose counterpart is too many steps from a keyframe.
         blobs: the opaque files.
     """
 
@@ -80,4 +88,5 @@ class WrittenVersion:
     delta: int
     dense: int
     dense_names: tuple[str, ...]
+    too_deep: int
     blobs: tuple[WrittenBlob, ...]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deltastore.history.views import RefNames
-    from deltastore.ingest.committing import Committed, Request
+    from deltastore.ingest.requests import Committed, Request
     from deltastore.ingest.written import WrittenVersion
     from deltastore.progress import Progress
     from deltastore.store.inputs import OpenedSource
@@ -64,7 +64,7 @@ def commit_result(
         other_files=sum(file.header is None for file in files),
         kept_whole=_kept_whole(written),
         dense_names=written.dense_names if written else (),
-        warnings=opened.warnings,
+        warnings=(*opened.warnings, *_too_deep(written)),
     )
 
 
@@ -74,6 +74,13 @@ def _counts(written: WrittenVersion | None, opened: OpenedSource) -> TensorCount
         return TensorCounts(total, total, 0, 0)
     total = written.unchanged + written.delta + written.dense
     return TensorCounts(total, written.unchanged, written.delta, written.dense)
+
+
+def _too_deep(written: WrittenVersion | None) -> tuple[str, ...]:
+    if written is None or not written.too_deep:
+        return ()
+    reason = "those of the base are deltas, four versions from one that is kept whole"
+    return (f"{written.too_deep} tensors are kept whole: {reason}",)
 
 
 def _recorded_error(done: Committed) -> float | None:
