@@ -171,11 +171,14 @@ class _Commit:
         """A base that was asked for, and of which nothing matches, is a mistake."""
         base, name = self.known.base, self.request.base
         specs = [
-            entry.spec for file in source.files() if file.header for entry in file.header.tensors
+            (file.path, entry.spec)
+            for file in source.files()
+            if file.header
+            for entry in file.header.tensors
         ]
         if base is None or name is None or not specs:
             return
-        if not any(base.matches(spec) for spec in specs):
+        if not any(base.counterpart(*where) for where in specs):
             known = (*RefNames(self.state).of(name), short(name))[0]
             raise IncompatibleError(
                 f"no tensor here has the name, dtype and shape of one in {known}, the base; "

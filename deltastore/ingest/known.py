@@ -41,23 +41,19 @@ class KnownVersion:
     version: Version
     reader: TensorReader
 
-    def matches(self, spec: TensorSpec) -> bool:
-        """Whether it has a tensor of that name, dtype and shape."""
-        tensor = self.version.tensors.get(spec.name)
-        return tensor is not None and tensor.entry.spec == spec
-
-    def counterpart(self, spec: TensorSpec) -> Digest | None:
-        """The digest of its tensor of that name, dtype and shape, if it has one."""
-        return self.version.tensors[spec.name].digest if self.matches(spec) else None
+    def counterpart(self, path: str, spec: TensorSpec) -> Digest | None:
+        """The digest of its tensor of that name, dtype and shape; the one in that file first."""
+        found = self.version.counterpart(path, spec.name)
+        return found.digest if found is not None and found.entry.spec == spec else None
 
     def too_deep(self, digest: Digest) -> bool:
         """Whether no delta may be taken against a tensor of this version any more."""
         closure = self.version.closure
         return closure[digest].depth + 2 > MAX_DEPTH or steps(closure, digest) >= MAX_STEPS
 
-    def reference(self, spec: TensorSpec) -> Reference | None:
-        """Its tensor of that name, dtype and shape, read whole; None without one or if too deep."""
-        digest = self.counterpart(spec)
+    def reference(self, path: str, spec: TensorSpec) -> Reference | None:
+        """That tensor, read whole; None without one or if it is too deep."""
+        digest = self.counterpart(path, spec)
         if digest is None or self.too_deep(digest):
             return None
         content = self.reader.read(digest, spec)

@@ -65,7 +65,7 @@ class VersionWriter:
         self._written: dict[Digest, str] = {}
         self._previews: dict[Digest, Digest] = {}
         self._reused: dict[Digest, None] = {}
-        self._taken_over: list[tuple[TensorSpec, Digest, KnownPreview]] = []
+        self._taken_over: list[tuple[str, TensorSpec, Digest, KnownPreview]] = []
 
     def write(
         self, source: TensorSource, unchanged: Callable[[Manifest], bool] = lambda _manifest: False
@@ -168,7 +168,7 @@ class VersionWriter:
         if header is None:  # the caller looked
             raise InvalidError(f"{file.path}: not a safetensors file")
         digests = {
-            entry.spec.name: self._tensor(entry.spec, file.read_tensor(entry))
+            entry.spec.name: self._tensor(file.path, entry.spec, file.read_tensor(entry))
             for entry in header.in_offset_order()
         }
         return ManifestFile(
@@ -189,29 +189,29 @@ class VersionWriter:
 
     # tensors
 
-    def _tensor(self, spec: TensorSpec, data: Bytes) -> Digest:
+    def _tensor(self, path: str, spec: TensorSpec, data: Bytes) -> Digest:
         digest = tensor_digest(spec.dtype, spec.shape, bytes_digest(data.data))
         if digest in self._written:
-            self._count(self._written[digest], spec)
+            self._count(self._written[digest], path, spec)
         elif self._has(digest) or self._has_elsewhere(digest, spec):
-            self._count("unchanged", spec)
-            self._preview_of_stored(digest, spec, data)
+            self._count("unchanged", path, spec)
+            self._preview_of_stored(digest, path, spec, data)
         else:
-            self._encode(digest, spec, data)
+            self._encode(digest, path, spec, data)
         self._report(spec.nbytes)
         return digest
 
-    def _encode(self, digest: Digest, spec: TensorSpec, data: Bytes) -> None:
+    def _encode(self, digest: Digest, path: str, spec: TensorSpec, data: Bytes) -> None:
         known = self._known
-        base = known.base.reference(spec) if known.base else None
+        base = known.base.reference(path, spec) if known.base else None
         layered = self._layered(spec)
         parent = None
         if known.parent and (layered or self._density is None or base is None):
-            parent = known.parent.reference(spec)
+            parent = known.parent.reference(path, spec)
         encoded = self._encoder.encode(
             digest, spec, data, base=base, parent=parent, preview=layered and base is not None
         )
-        self._keep(encoded, spec)
+        self._keep(encoded, path, spec)
 
     def _has_elsewhere(self, digest: Digest, spec: TensorSpec) -> bool:
         self._known.proposals.look_for(digest, spec.nbytes)
@@ -220,7 +220,7 @@ class VersionWriter:
     def _layered(self, spec: TensorSpec) -> bool:
         return self._density is not None and spec.size >= PREVIEW_LEAST_SIZE
 
-    def _keep(self, encoded: EncodedTensor, spec: TensorSpec) -> None:
+    def _keep(self, encoded: EncodedTensor, path: str, spec: TensorSpec) -> None:
         exact, preview = encoded.exact, encoded.preview
         kind = "delta" if exact.representation.inputs else "dense"
         if preview is not None:
@@ -228,7 +228,7 @@ class VersionWriter:
             self._tally.add_error(encoded.squared_error, encoded.squared_change)
         self._spool_tensor(self._pack_class(exact, layered=preview is not None), exact)
         self._written[exact.representation.digest] = kind
-        self._count(kind, spec)
+        self._count(kind, path, spec)
 
     def _pack_class(self, exact: Encoded, *, layered: bool) -> PackClass:
         """Format-v1 section 6: `preview` is what preview fidelity needs beyond the base."""
@@ -246,21 +246,21 @@ class VersionWriter:
         self._spool_tensor("preview", preview)
         self._previews[digest] = preview.representation.digest
 
-    def _preview_of_stored(self, digest: Digest, spec: TensorSpec, data: Bytes) -> None:
+    def _preview_of_stored(self, digest: Digest, path: str, spec: TensorSpec, data: Bytes) -> None:
         """Find or make the preview of a tensor whose exact bits the store has already."""
         base = self._known.base
         if self._density is None or base is None or not self._layered(spec):
             return
-        original = base.counterpart(spec)
+        original = base.counterpart(path, spec)
         if original is None or original == digest or digest in self._previews:
             return
         found = self._known.preview_of(digest, original, self._density)
         if found is not None:
             self._has(found.digest)
             self._previews[digest] = found.digest
-            self._taken_over.append((spec, digest, found))
+            self._taken_over.append((path, spec, digest, found))
             return
-        reference = base.reference(spec)
+        reference = base.reference(path, spec)
         layer = self._encoder.preview(digest, spec, data, reference) if reference else None
         if layer is not None:
             self._keep_preview(digest, layer.encoded)
@@ -269,8 +269,8 @@ class VersionWriter:
     def _measure_taken_over(self) -> None:
         """Errors of previews that were stored before; read once it is clear that they count."""
         base = self._known.base
-        for spec, digest, preview in self._taken_over:
-            reference = base.reference(spec) if base else None
+        for path, spec, digest, preview in self._taken_over:
+            reference = base.reference(path, spec) if base else None
             holder = self._known.holder(digest)
             if reference is None or holder is None:
                 continue
@@ -288,14 +288,14 @@ class VersionWriter:
         self._reused[digest] = None
         return True
 
-    def _count(self, kind: str, spec: TensorSpec) -> None:
+    def _count(self, kind: str, path: str, spec: TensorSpec) -> None:
         tally = self._tally
         tally.unchanged += kind in ("unchanged", "preview")
         tally.delta += kind == "delta"
         tally.dense += kind == "dense"
         base = self._known.base
         if kind == "dense" and base:
-            digest = base.counterpart(spec)
+            digest = base.counterpart(path, spec)
             if digest is None:
                 tally.dense_names.append(spec.name)
             elif base.too_deep(digest):
