@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deltastore.codecs.registry import CODECS, codec_named
 from deltastore.errors import CorruptError, MissingObjectError, UnsupportedError
 from deltastore.storage.records import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
+    from deltastore.errors import DeltastoreError
     from deltastore.ids import Digest
-    from deltastore.storage.records import Placement, Representation
+    from deltastore.storage.records import PackId, Placement, Representation
 
 __all__ = ["MAX_DEPTH", "Closure", "Kept"]
 
@@ -39,20 +41,40 @@ class Kept:
         return sum(placement.record.length for placement in self.placements)
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A representation that may be used, if its inputs can."""
+
+    representation: Representation
+    placements: tuple[Placement, ...]
+
+    @property
+    def inputs(self) -> Iterator[Digest]:
+        return (source.digest for source in self.representation.inputs)
+
+
 class Closure:
-    """Representations by digest; of several for one digest the first complete one is used.
+    """Representations by digest. A locator is a hint, so no single one of them is relied on.
+
+    Of several that can be rebuilt the least deep is used, and of those the first. Ones in live
+    packs and of a known codec come before all others.
 
     Args:
         placements: of tensors and blobs, in order of preference, from locators.
+        live: packs that the log vouches for; None when all count.
     """
 
-    def __init__(self, placements: Iterable[Placement]) -> None:
+    def __init__(
+        self, placements: Iterable[Placement], *, live: Container[PackId] | None = None
+    ) -> None:
+        self._live = live
         self._sections: dict[Digest, dict[Representation, list[Placement]]] = {}
         for placement in placements:
             if placement.record.kind in (Kind.TENSOR, Kind.BLOB):
                 choices = self._sections.setdefault(placement.record.digest, {})
                 choices.setdefault(placement.record.representation, []).append(placement)
         self._kept: dict[Digest, Kept] = {}
+        self._known: dict[str, bool] = {}
 
     def __contains__(self, digest: Digest) -> bool:
         return digest in self._sections
@@ -65,42 +87,97 @@ class Closure:
             CorruptError: the inputs go round in a circle, or deeper than 8 steps.
             UnsupportedError: an input is seen through a view of its rows.
         """
-        return self._resolve(digest, ())
+        found = self.get(digest)
+        if found is None:
+            raise self._refusal(digest, ())
+        return found
 
-    def _resolve(self, digest: Digest, path: tuple[Digest, ...]) -> Kept:
-        known = self._kept.get(digest)
-        if known is not None:
-            return known
-        if digest in path or len(path) > MAX_DEPTH:
-            raise CorruptError(f"{digest}: its inputs go round in a circle or too deep")
-        reasons: list[str] = []
+    def get(self, digest: Digest) -> Kept | None:
+        """The representation to use, or None where it or an input cannot be rebuilt."""
+        if digest not in self._kept:
+            for live, known in ((True, True), (False, True), (False, False)):
+                self._resolve(digest, live=live, known=known)
+                if digest in self._kept:
+                    break
+        return self._kept.get(digest)
+
+    def _resolve(self, wanted: Digest, *, live: bool, known: bool) -> None:
+        """Keep whatever `wanted` may need and can be rebuilt, the least deep first.
+
+        The least fixpoint of format-v1, section 9, so that circles resolve nothing.
+        """
+        pending = self._reached(wanted, live=live, known=known)
+        for _ in range(MAX_DEPTH + 1):
+            found = {digest: self._best(choices) for digest, choices in pending.items()}
+            kept = {digest: best for digest, best in found.items() if best is not None}
+            if not kept:
+                return
+            self._kept.update(kept)
+            pending = {d: choices for d, choices in pending.items() if d not in kept}
+
+    def _reached(
+        self, wanted: Digest, *, live: bool, known: bool
+    ) -> dict[Digest, list[_Candidate]]:
+        """All candidates of `wanted` and of whatever they take, as far as it is not kept yet."""
+        reached: dict[Digest, list[_Candidate]] = {}
+        pending = [wanted]
+        while pending:
+            digest = pending.pop()
+            if digest not in reached and digest not in self._kept:
+                reached[digest] = list(self._candidates(digest, live=live, known=known))
+                pending.extend(source for each in reached[digest] for source in each.inputs)
+        return reached
+
+    def _candidates(self, digest: Digest, *, live: bool, known: bool) -> Iterator[_Candidate]:
         for representation, placements in self._sections.get(digest, {}).items():
-            if not _complete(representation, placements):
-                reasons.append("some of its blocks are in no section")
+            usable = [p for p in placements if not live or self._is_live(p)]
+            views = any(source.rows is not None for source in representation.inputs)
+            if views or not _complete(representation, usable):
                 continue
-            kept = self._keep(representation, tuple(placements), (*path, digest))
-            self._kept[digest] = kept
-            return kept
-        reason = reasons[0] if reasons else "no section is known for it"
-        raise MissingObjectError(f"{digest}: {reason}")
+            if not known or self._knows(representation):
+                yield _Candidate(representation, tuple(usable))
 
-    def _keep(
-        self,
-        representation: Representation,
-        placements: tuple[Placement, ...],
-        path: tuple[Digest, ...],
-    ) -> Kept:
-        depth = 0
-        for source in representation.inputs:
-            if source.rows is not None:
-                raise UnsupportedError(
-                    f"{representation.digest} is kept against some rows of another tensor",
-                    hint="a newer deltastore can read it",
-                )
-            depth = max(depth, 1 + self._resolve(source.digest, path).depth)
-        if depth > MAX_DEPTH:
-            raise CorruptError(f"{representation.digest}: {depth} steps from a keyframe")
-        return Kept(representation, placements, depth)
+    def _best(self, candidates: Sequence[_Candidate]) -> Kept | None:
+        """The least deep of those whose inputs are all kept; of several the first."""
+        usable = (self._with_depth(candidate) for candidate in candidates)
+        return min((k for k in usable if k is not None), key=lambda kept: kept.depth, default=None)
+
+    def _with_depth(self, candidate: _Candidate) -> Kept | None:
+        inputs = [self._kept.get(digest) for digest in candidate.inputs]
+        depth = max((1 + kept.depth for kept in inputs if kept is not None), default=0)
+        if None in inputs or depth > MAX_DEPTH:
+            return None
+        return Kept(candidate.representation, candidate.placements, depth)
+
+    def _is_live(self, placement: Placement) -> bool:
+        return self._live is None or placement.pack in self._live
+
+    def _knows(self, representation: Representation) -> bool:
+        """Whether this version has the codec; what has none left is refused where it is decoded."""
+        if representation.kind is Kind.BLOB:
+            return True
+        if representation.codec not in self._known:
+            self._known[representation.codec] = _has_codec(representation.codec)
+        return self._known[representation.codec]
+
+    def _refusal(self, digest: Digest, path: tuple[Digest, ...]) -> DeltastoreError:
+        """Why a digest cannot be rebuilt: what is wrong with the first complete representation."""
+        if digest in path or len(path) > MAX_DEPTH:
+            return CorruptError(f"{digest}: its inputs go round in a circle or too deep")
+        choices = self._sections.get(digest, {})
+        complete = next((r for r, placements in choices.items() if _complete(r, placements)), None)
+        if complete is None:
+            reason = "some of its blocks are in no section" if choices else "no section is known"
+            return MissingObjectError(f"{digest}: {reason}", hint="deltastore fsck")
+        if any(source.rows is not None for source in complete.inputs):
+            return UnsupportedError(
+                f"{digest} is kept against some rows of another tensor",
+                hint="a newer deltastore can read it",
+            )
+        for source in complete.inputs:
+            if self.get(source.digest) is None:
+                return self._refusal(source.digest, (*path, digest))
+        return CorruptError(f"{digest}: more than {MAX_DEPTH} steps from a keyframe")
 
     def needed(self, digests: Iterable[Digest]) -> Iterator[Kept]:
         """The representations of digests and of all their inputs, inputs first, each once."""
@@ -118,11 +195,22 @@ class Closure:
         yield kept
 
 
+def _has_codec(name: str) -> bool:
+    if name in CODECS:
+        return True
+    try:
+        codec_named(name)
+    except UnsupportedError:
+        return False
+    return True
+
+
 def _complete(representation: Representation, placements: Iterable[Placement]) -> bool:
-    reached = 0
+    """Whether sections hold all blocks; without any there is nothing that says how to decode."""
     spans = sorted((p.record.first_block, p.record.block_count) for p in placements)
+    reached = 0
     for first, count in spans:
         if first > reached:
             return False
         reached = max(reached, first + count)
-    return reached >= representation.blocks
+    return bool(spans) and reached >= representation.blocks

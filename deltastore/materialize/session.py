@@ -32,7 +32,7 @@ class Session:
 
     def version(self, commit: CommitId) -> Version:
         """A commit opened for reading; raises as `open_version`."""
-        return open_version(self.history, self.packs, commit)
+        return open_version(self.history, self.packs, commit, live=self.log.state.live)
 
     def reader(self, version: Version, *, family: Family = "cpu") -> TensorReader:
         """A reader of a version's tensors, on a family of kernels."""

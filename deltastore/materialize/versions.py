@@ -12,7 +12,7 @@ from deltastore.materialize.closure import Closure
 from deltastore.materialize.tensors import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from deltastore.checkpoints.safetensors_header import SafetensorsHeader, TensorEntry
     from deltastore.history.commits import CommitHeader
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deltastore.history.objects import HistoryReader
     from deltastore.ids import CommitId, Digest
     from deltastore.storage.packs import PackReader
+    from deltastore.storage.records import PackId
 
 __all__ = ["Version", "VersionFile", "VersionTensor", "open_version"]
 
@@ -175,8 +176,20 @@ def _by_name(files: tuple[VersionFile, ...]) -> dict[str, VersionTensor]:
     return found
 
 
-def open_version(history: HistoryReader, packs: PackReader, commit: CommitId) -> Version:
+def open_version(
+    history: HistoryReader,
+    packs: PackReader,
+    commit: CommitId,
+    *,
+    live: Container[PackId] | None = None,
+) -> Version:
     """Everything about a commit except its weights.
+
+    Args:
+        history: reads what commits say.
+        packs: to read content from.
+        commit: its id.
+        live: packs that the log vouches for, which are used before others; None when all count.
 
     Raises:
         MissingObjectError: its meta pack, or something in it, is not there.
@@ -187,5 +200,5 @@ def open_version(history: HistoryReader, packs: PackReader, commit: CommitId) ->
     preview = history.manifest(commit, header.preview.manifest) if header.preview else None
     if preview and [f.path for f in preview.files] != [f.path for f in manifest.files]:
         raise CorruptError(f"{commit}: its preview has other files")
-    closure = Closure(history.locator(commit))
+    closure = Closure(history.locator(commit), live=live)
     return Version(commit, header, manifest, preview, closure, packs)

@@ -20,13 +20,14 @@ def placed(
     first: int = 0,
     count: int = 1,
     rows: tuple[int, int, int, int] | None = None,
+    pack: str = "pack",
 ) -> Placement:
     record = Record(
         kind=Kind.TENSOR,
         digest=digest(name),
         dtype="BF16",
         shape=(4,),
-        codec=codec if inputs else "dense/1",
+        codec=codec if inputs or codec != "exact/1" else "dense/1",
         parameters=b"",
         inputs=tuple(Input(digest(source), rows) for source in inputs),
         raw_length=8,
@@ -37,7 +38,7 @@ def placed(
         length=10,
         directory_hash=digest("directory"),
     )
-    return Placement(PackId(digest("pack")), 4096, record)
+    return Placement(PackId(digest(pack)), 4096, record)
 
 
 def test_inputs_come_before_what_needs_them_and_each_once() -> None:
@@ -81,6 +82,70 @@ def test_sections_of_several_packs_make_one_representation() -> None:
 def test_the_first_complete_representation_is_taken() -> None:
     closure = Closure([placed("w", "b", blocks=2), placed("w"), placed("b")])
     assert closure[digest("w")].representation.inputs == ()
+
+
+def sources(closure: Closure, name: str) -> list[Digest]:
+    return [source.digest for source in closure[digest(name)].representation.inputs]
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        pytest.param([placed("w", "gone")], id="input missing"),
+        pytest.param([placed("w", "x"), placed("x", "gone")], id="input of an input missing"),
+        pytest.param([placed("w", "x"), placed("x", blocks=2)], id="block of an input missing"),
+        pytest.param([placed("w", "x"), placed("x", "w")], id="circle"),
+        pytest.param([placed("w", "b", rows=(0, 2, 0, 2))], id="view of rows"),
+        pytest.param([placed("w", codec="zipnn/1")], id="unknown codec"),
+        pytest.param(
+            [placed("w", "8"), placed("0"), *(placed(str(n), str(n - 1)) for n in range(1, 9))],
+            id="too deep",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_passed_over(unusable: list[Placement]) -> None:
+    closure = Closure([*unusable, placed("w", "b"), placed("b")])
+    assert sources(closure, "w") == [digest("b")]
+    assert closure[digest("w")].depth == 1
+
+
+def test_a_circle_of_some_representations_does_not_hide_the_way_out_of_it() -> None:
+    circle = [placed("x", "y"), placed("y", "x"), placed("x")]
+    for order in (circle, circle[::-1]):
+        for first, second in (("x", "y"), ("y", "x")):
+            closure = Closure(order)
+            assert closure[digest(first)].depth + closure[digest(second)].depth == 1
+            assert sources(closure, "x") == []
+
+
+def test_live_packs_come_first_and_dead_ones_serve_when_nothing_else_is_left() -> None:
+    placements = [placed("w", pack="dead"), placed("w", "b", pack="alive"), placed("b", pack="old")]
+    live = {PackId(digest("alive")), PackId(digest("old"))}
+    assert sources(Closure(placements, live=live), "w") == [digest("b")]
+    assert sources(Closure(placements, live=live - {PackId(digest("old"))}), "w") == []
+    assert sources(Closure(placements), "w") == []
+
+
+def test_of_one_representation_the_sections_in_live_packs_are_read() -> None:
+    placements = [placed("w", pack="dead"), placed("w", pack="alive")]
+    kept = Closure(placements, live={PackId(digest("alive"))})[digest("w")]
+    assert [placement.pack for placement in kept.placements] == [PackId(digest("alive"))]
+
+
+def test_an_unknown_codec_is_kept_when_there_is_nothing_else() -> None:
+    assert Closure([placed("w", codec="zipnn/1")])[digest("w")].representation.codec == "zipnn/1"
+
+
+def test_candidates_that_multiply_do_not_take_forever() -> None:
+    levels = [
+        placed(f"{level}.{n}", f"{level + 1}.{a}", f"{level + 1}.{b}")
+        for level in range(8)
+        for n in range(6)
+        for a in range(6)
+        for b in range(6)
+    ]
+    with pytest.raises(MissingObjectError):
+        Closure(levels)[digest("0.0")]
 
 
 def test_views_of_rows_are_refused_by_name() -> None:
