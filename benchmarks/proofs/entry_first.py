@@ -1,10 +1,12 @@
 """A broken `deltastore`, to see that the checks of crashes catch it: the log entry comes first.
 
-It creates the entry and only then the packs it names, which is what a writer must never do.
+It creates the entry and only then the packs it names, which is what a writer must never do, and
+takes its time over each, so that few kills are needed.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.proofs.small_packs import shrink_packs
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from deltastore.history.entries import Entry
     from deltastore.storage.backend import Backend
     from deltastore.storage.packing import SpooledPack
+
+PAUSE_SECONDS = 0.05
 
 
 def put_entries_first() -> None:
@@ -31,6 +35,7 @@ def put_entries_first() -> None:
     def append_and_publish(log: Log, *arguments: Any, **options: Any) -> Entry:
         entry = append(log, *arguments, **options)
         for backend, pack in held:
+            time.sleep(PAUSE_SECONDS)
             publish(backend, pack)
         return entry
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["fetch", "moto_store"]
 
 BUCKET = "deltastore-proofs"
-PATIENCE = 30.0
+PATIENCE = 60.0
+SERVER = Path(__file__).with_name("moto_server.py")
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def moto_store() -> Iterator[tuple[str, dict[str, Any]]]:
     }
     with tempfile.TemporaryDirectory() as home, (Path(home) / "log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, str(SERVER), str(port)],
             stdout=log,
             stderr=log,
             env={"HOME": home, "PATH": "/usr/bin:/bin"},
