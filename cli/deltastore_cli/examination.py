@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import deltastore
@@ -22,16 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["examine", "text"]
 
 NOT_WELL = 7
+_OPTIONAL = ("torch", "s3fs", "gcsfs", "adlfs")
 
 
 def examine(call: Invocation) -> tuple[Doctor, int]:
     """All checks, and the exit code that goes with them."""
-    checks = [_program(), _settings_file()]
+    checks = [_program(), _optional_parts(), _settings_file()]
     try:
         settings = call.settings()
         if settings.store is None:
             return Doctor(True, (*checks, ("store", "none chosen", True))), 0
         checks.append(("store", _origin(settings.store, settings.origins["store"]), True))
+        checks += _credentials(settings.store)
         with call.open() as store:
             found = store.doctor()
     except DeltastoreError as error:
@@ -42,6 +46,30 @@ def examine(call: Invocation) -> tuple[Doctor, int]:
 def _program() -> Check:
     versions = f"deltastore {deltastore.__version__}, Python {platform.python_version()}"
     return ("program", f"{versions}, {platform.platform()}", True)
+
+
+def _optional_parts() -> Check:
+    found = []
+    for name in _OPTIONAL:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return ("extras", ", ".join(found) or "none of torch, s3fs", True)
+
+
+def _credentials(url: str) -> list[Check]:
+    """Where the SDK finds credentials for a bucket; never what they are."""
+    if not url.startswith(("s3://", "s3a://")):
+        return []
+    try:
+        import botocore.session
+        from botocore.exceptions import BotoCoreError
+    except ImportError:
+        return [("credentials", "s3fs is not installed: pip install 'deltastore[s3]'", False)]
+    try:
+        found = botocore.session.get_session().get_credentials()
+    except BotoCoreError as reason:
+        return [("credentials", redact(str(reason)), False)]
+    return [("credentials", f"from {found.method}" if found else "none found", True)]
 
 
 def _settings_file() -> Check:

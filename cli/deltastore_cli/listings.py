@@ -72,22 +72,26 @@ def refs_text(found: RefList) -> str:
 
 
 def stats_text(found: Stats) -> str:
-    """Sizes and counts, and of a version its codecs."""
+    """Sizes and counts of the store, or of one version with its codecs."""
     ratio = ratio_text(found.logical_bytes, found.stored_bytes)
     sizes = f"{size_text(found.logical_bytes)} kept in {size_text(found.stored_bytes)}"
-    rows = [
-        ("commits", f"{found.commits:,}"),
-        ("models", f"{found.models:,}"),
-        ("tensors", f"{found.tensors:,} different"),
-        ("objects", f"{found.objects:,}"),
-        ("garbage", size_text(found.garbage_bytes)),
-    ]
-    if found.own_bytes is not None:
-        rows.append(("its own", f"{size_text(found.own_bytes)}, freed if only it went"))
-    rows += [(codec, size_text(count)) for codec, count in found.codecs.items()]
-    return f"{sizes}{f' ({ratio})' if ratio else ''}\n" + table_text(
-        ("", ""), rows, styles=("faint",)
-    )
+    if found.own_bytes is None:
+        title = f"{sizes}{f' ({ratio})' if ratio else ''}"
+        rows = [
+            ("commits", f"{found.commits:,}"),
+            ("models", f"{found.models:,}"),
+            ("tensors", f"{found.tensors:,} different"),
+            ("objects", f"{found.objects:,}"),
+            ("garbage", size_text(found.garbage_bytes)),
+        ]
+    else:
+        title = f"{sizes}, shared with its base and other versions"
+        rows = [
+            ("its own", f"{size_text(found.own_bytes)}, freed if only it went"),
+            ("tensors", f"{found.tensors:,} different, in {counted(found.objects, 'object')}"),
+        ]
+        rows += [(codec, size_text(count)) for codec, count in found.codecs.items()]
+    return f"{title}\n" + table_text(("", ""), rows, styles=("faint",))
 
 
 def fsck_text(found: Fsck) -> str:

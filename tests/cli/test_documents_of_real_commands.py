@@ -338,3 +338,19 @@ def test_doctor_config_and_completion(models: Path, answer: Answer) -> None:
     assert settings["store"]["value"] == "models.ds"
     assert settings["store"]["origin"] == "DELTASTORE_STORE"
     assert "deltastore" in answer("completion", "bash")["script"]
+
+
+def test_doctor_names_where_credentials_come_from_and_not_what_they_are(
+    program: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bucket's service does not answer; that is told too."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAWHATEVER")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "tell-nobody")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    ran = program("doctor", "-s", "s3://bucket/models.ds")
+    assert ran.code == 7
+    assert re.search(r"ok +credentials +from env", ran.out)
+    assert "BAD  unreachable" in ran.out
+    assert "AKIAWHATEVER" not in ran.out + ran.err
+    assert "tell-nobody" not in ran.out + ran.err
