@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import deltastore
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
@@ -36,6 +38,16 @@ def small_models(folder: Path) -> Iterator[Mapping[str, str]]:
     for seed, name in enumerate(("math", "code"), start=1):
         text = f"The small model, trained on {name}.\n"
         write_checkpoint(folder / f"ft-{name}", fine_tuned(base, seed), text)
+    yield {}
+
+
+@contextmanager
+def small_store(folder: Path) -> Iterator[Mapping[str, str]]:
+    """The small models, committed to `models.ds` as the tutorial does."""
+    with small_models(folder), deltastore.init(str(folder / "models.ds")) as store:
+        store.commit(folder / "llama", to="meta/llama", message="as released")
+        for name, message in (("math", "sft, 3 epochs"), ("code", "sft on code")):
+            store.commit(folder / f"ft-{name}", to=f"me/{name}", base="meta/llama", message=message)
     yield {}
 
 
@@ -155,6 +167,7 @@ def bfloat16_bytes(array: npt.NDArray[np.float32]) -> bytes:
 
 FIXTURES: Mapping[str, Callable[[Path], AbstractContextManager[Mapping[str, str]]]] = {
     "small-models": small_models,
+    "small-store": small_store,
     "bucket": bucket,
 }
 """Each makes what its name says in a folder, and yields environment variables."""
