@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -154,8 +154,10 @@ class Version:
                 yield self._open_file(file, file.header)
 
     def _open_file(self, file: ManifestFile, digest: Digest) -> VersionFile:
-        placement = self.closure[digest].placements[0]
-        raw = self._packs.object(placement, max_bytes=MAX_HEADER_BYTES)
+        kept = self.closure[digest]
+        if kept.representation.raw_length > MAX_HEADER_BYTES:
+            raise CorruptError(f"{file.path}: its header is over {MAX_HEADER_BYTES} bytes")
+        raw = b"".join(self._packs.blob_chunks(kept.placements))
         try:
             header = parse_header(raw, file_size=file.size, what=file.path)
         except InvalidError as reason:
@@ -198,7 +200,37 @@ def open_version(
     header = history.header(commit)
     manifest = history.manifest(commit, header.manifest)
     preview = history.manifest(commit, header.preview.manifest) if header.preview else None
-    if preview and [f.path for f in preview.files] != [f.path for f in manifest.files]:
-        raise CorruptError(f"{commit}: its preview has other files")
     closure = Closure(history.locator(commit), live=live)
+    for file in manifest.files:
+        _check_file(commit, file, closure)
+    if preview is not None:
+        _check_preview(commit, manifest, preview)
     return Version(commit, header, manifest, preview, closure, packs)
+
+
+def _check_file(commit: CommitId, file: ManifestFile, closure: Closure) -> None:
+    """What an exact manifest must say of a file: nothing else tells a wrong order of tensors."""
+    if file.sha256 is None:
+        raise CorruptError(f"commit {commit}: its manifest has no SHA-256 of {file.path!r}")
+    kept = None if file.blob is None else closure.get(file.blob)
+    size = file.size if kept is None else kept.representation.raw_length
+    if size != file.size:
+        raise CorruptError(
+            f"commit {commit}: its manifest has {file.size} bytes for {file.path!r}, which has "
+            f"{size}"
+        )
+
+
+def _check_preview(commit: CommitId, manifest: Manifest, preview: Manifest) -> None:
+    """A preview has the same files, apart from the digests of tensors (format-v1, section 5)."""
+    if [file.path for file in preview.files] != [file.path for file in manifest.files]:
+        raise CorruptError(f"commit {commit}: its preview has other files")
+    for exact, other in zip(manifest.files, preview.files, strict=True):
+        same = replace(other, sha256=exact.sha256, tensors=exact.tensors) == exact
+        if not same or len(other.tensors) != len(exact.tensors):
+            raise CorruptError(f"commit {commit}: its preview has another {exact.path!r}")
+        differs = other.tensors != exact.tensors
+        if other.sha256 != exact.sha256 and not (differs and other.sha256 is None):
+            raise CorruptError(
+                f"commit {commit}: its preview has another SHA-256 of {exact.path!r}"
+            )
