@@ -137,6 +137,25 @@ class Log:
                 self._catch_up(self._state)
             return self._state
 
+    def check_writer(self) -> None:
+        """See that this place can be written to safely; to be called before the first write.
+
+        Raises:
+            NewerFormatError: the store may only be written by a newer program.
+            UnsafeBackendError: the backend does not create atomically.
+            StorageError: it cannot be reached or written to.
+        """
+        check_needs(self.state.needs, writing=True)
+        if self._may_write:
+            return
+        found = self._backend.capabilities()
+        if found.tier != "A":
+            raise UnsafeBackendError(
+                f"{self._backend.url}: two writers could overwrite each other ({found.detail})",
+                hint="make the store with --unsafe-single-writer if only one process ever writes",
+            )
+        self._may_write = True
+
     def append(self, compose: Compose, *, budget_seconds: float = BUDGET_SECONDS) -> Entry:
         """Create the next entry.
 
@@ -157,7 +176,7 @@ class Log:
         """
         deadline = time.monotonic() + budget_seconds
         with self._appending:
-            self._check_writer()
+            self.check_writer()
             while True:
                 entry = self._try(compose, self.refresh(), deadline)
                 if entry is not None:
@@ -251,17 +270,6 @@ class Log:
     def _tail(self, first: int, tip: int, data: bytes) -> Iterator[Entry]:
         yield from self.reader.stretch(first, tip - 1)
         yield self.reader.decode(tip, data)
-
-    def _check_writer(self) -> None:
-        if self._may_write:
-            return
-        found = self._backend.capabilities()
-        if found.tier != "A":
-            raise UnsafeBackendError(
-                f"{self._backend.url}: two writers could overwrite each other ({found.detail})",
-                hint="make the store with --unsafe-single-writer if only one process ever writes",
-            )
-        self._may_write = True
 
     def _try(self, compose: Compose, state: LogState, deadline: float) -> Entry | None:
         """One attempt: the entry if it is in the log, None if another one was faster."""

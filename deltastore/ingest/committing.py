@@ -108,6 +108,7 @@ class _Commit:
 
     def run(self, source: TensorSource, folder: Path, report: Callable[[int], None]) -> Committed:
         self._check_base_fits(source)
+        self.session.log.check_writer()
         encoder = TensorEncoder(self.session.workers, self.request.density or "0.05")
         with PackSpool(folder, self.request.producer) as spool:
             writer = VersionWriter(
