@@ -39,15 +39,21 @@ class Encoder:
         Returns:
             (n, hidden) float32, rows of length 1.
         """
+        return self.embed_twice(texts, tokens)[0]
+
+    def embed_twice(self, texts: Sequence[str], tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embed texts as `embed` does, and by the model's pooler, which `embed` has no use for."""
         self.tokenizer.enable_truncation(tokens)
         self.tokenizer.enable_padding()
         batch = self.tokenizer.encode_batch(list(texts))
         ids = torch.tensor([item.ids for item in batch])  # (n, longest)
         mask = torch.tensor([item.attention_mask for item in batch])
-        states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+        output = self.model(input_ids=ids, attention_mask=mask)
+        states = output.last_hidden_state
         weights = mask.unsqueeze(-1).to(states.dtype)
         mean = (states * weights).sum(1) / weights.sum(1)
-        return torch.nn.functional.normalize(mean, dim=-1)
+        normalize = torch.nn.functional.normalize
+        return normalize(mean, dim=-1), normalize(output.pooler_output, dim=-1)
 
     def embed_all(self, texts: Sequence[str], tokens: int) -> torch.Tensor:
         """Embed any number of texts in batches, without gradients; (n, hidden) float32."""
