@@ -166,6 +166,7 @@ class Catalog:
 
         Raises:
             UsageError: before the first `sync`.
+            ExistsError: there is a file where the folder should be.
             StorageError: the folder cannot be written, or the store cannot be read.
         """
         with self._lock:

@@ -8,7 +8,7 @@ import duckdb
 
 from deltastore.catalog.connecting import run
 from deltastore.catalog.schema import EXPORTED
-from deltastore.errors import StorageError
+from deltastore.errors import ExistsError, StorageError
 from deltastore.storage.failures import local_failures
 
 if TYPE_CHECKING:
@@ -27,10 +27,14 @@ def export(connection: Connection, folder: Path) -> tuple[Path, ...]:
         folder: made if absent; files of these names are replaced.
 
     Raises:
+        ExistsError: there is a file where the folder should be.
         StorageError: the folder cannot be written.
     """
-    with local_failures(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with local_failures(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as reason:
+        raise ExistsError(f"{folder}: is no folder", hint="name another one") from reason
     paths = tuple(folder / f"{name}.parquet" for name in EXPORTED)
     for name, path in zip(EXPORTED, paths, strict=True):
         quoted = str(path).replace("'", "''")
