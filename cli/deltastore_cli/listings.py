@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deltastore_cli.quantities import counted, ratio_text, size_text
 from deltastore_cli.summaries import SHORT
 from deltastore_cli.tables import table_text
-from deltastore_cli.terminal import paint, printable
+from deltastore_cli.terminal import paint, printable, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,11 +99,24 @@ def fsck_text(found: Fsck) -> str:
     """What was checked, and every finding."""
     checked = ", ".join(_checked(name, count) for name, count in found.checked.items())
     if found.ok:
-        return f"checked {checked or 'nothing'}: {paint('all is well', 'good')}\n"
+        return _folded(f"checked {checked or 'nothing'}: {paint('all is well', 'good')}") + "\n"
     rows = [(item.kind, item.object, item.detail) for item in found.findings]
     verdict = paint(counted(len(rows), "finding"), "bad")
-    return f"checked {checked}: {verdict}\n" + table_text(
-        ("kind", "object", "detail"), rows, styles=("bad", "id")
+    return (
+        _folded(f"checked {checked}: {verdict}")
+        + "\n"
+        + table_text(("kind", "object", "detail"), rows, styles=("bad", "id"))
+    )
+
+
+def _folded(sentence: str) -> str:
+    """Broken between words where a terminal is too narrow for it."""
+    return textwrap.fill(
+        sentence,
+        text_width(),
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

@@ -11,7 +11,7 @@ from deltastore_cli.tables import table_text
 from deltastore_cli.terminal import paint, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from deltastore.results import CommitInfo, LogResult
 
@@ -29,7 +29,8 @@ def log_text(found: LogResult, *, oneline: bool = False) -> str:
     else:
         lines = "\n\n".join("\n".join(_entry(commit)) for commit in found.commits).split("\n")
     if found.truncated:
-        lines.append(paint("... and more", "faint"))
+        spaced = [] if found.graph or oneline else [""]
+        lines += [*spaced, paint("... and more", "faint")]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -39,7 +40,7 @@ def _drawn(found: LogResult) -> Iterator[str]:
     for commit, drawing in zip(found.commits, found.graph, strict=True):
         *between, own = drawing
         yield from between
-        yield f"{own:<{width}}  {_line(commit)}"
+        yield f"{own:<{width}} {_line(commit)}"
 
 
 def _line(commit: CommitInfo) -> str:
@@ -58,7 +59,12 @@ def _entry(commit: CommitInfo) -> list[str]:
     return _told(commit, f"{short(commit.commit)}{_refs(commit)}", [("Merge:", merge)])
 
 
-def _told(commit: CommitInfo, name: str, facts: list[tuple[str, str]]) -> list[str]:
+def _told(
+    commit: CommitInfo,
+    name: str,
+    facts: list[tuple[str, str]],
+    more: Iterable[tuple[str, str]] = (),
+) -> list[str]:
     facts = [
         *facts,
         ("Base:", short(commit.base) if commit.base else ""),
@@ -66,6 +72,7 @@ def _told(commit: CommitInfo, name: str, facts: list[tuple[str, str]]) -> list[s
         ("Author:", printable(commit.author)),
         ("Date:", _local_time(commit.time)),
         ("Metrics:", printable("  ".join(f"{k}={v}" for k, v in commit.metrics.items()))),
+        *more,
     ]
     lines = [f"{paint('commit', 'id')} {name}"]
     lines += [f"{label:<8} {value}" for label, value in facts if value]
@@ -87,10 +94,12 @@ def commit_page(commit: CommitInfo) -> str:
     facts = [
         ("Refs:", ", ".join(paint(name, "good") for name in commit.refs)),
         ("Parents:", " ".join(map(short, commit.parents))),
+    ]
+    more = [
         ("Preview:", f"|exact - preview| / |exact - base| = {printable(error)}" if error else ""),
         ("Recipe:", short(commit.recipe) if commit.recipe else ""),
     ]
-    lines = _told(commit, paint(commit.commit, "id"), facts)
+    lines = _told(commit, paint(commit.commit, "id"), facts, more)
     page = "".join(f"{line}\n" for line in lines)
     if commit.metadata:
         page += "\n" + table_text(("", ""), commit.metadata.items(), styles=("name",))

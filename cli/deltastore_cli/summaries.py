@@ -53,16 +53,16 @@ def init_text(made: InitResult, place: str) -> str:
     what = f"made {printable(place)}" if made.created else f"{printable(place)} is a store already"
     writers = _WRITERS.get(made.tier, "one process at a time")
     detail = f" ({printable(made.detail)})" if made.detail else ""
-    first = f"{what} (store {made.store_id[:SHORT]})   writers: {writers}{detail}"
-    return _joined([first, *(_next_steps(place) if made.created else ())])
+    lines = [f"{what} (store {made.store_id[:SHORT]})", f"writers: {writers}{detail}"]
+    return _joined([*lines, *(_next_steps(place) if made.created else ())])
 
 
 def _next_steps(place: str) -> list[str]:
     where = place if "://" in place else str(Path(place).absolute())
     commit = "deltastore commit FOLDER --to NAMESPACE/NAME -m MESSAGE"
     if os.environ.get("DELTASTORE_STORE") == place:
-        return [f"next: {commit}"]
-    return [f"next: export DELTASTORE_STORE={shlex.quote(where)}", f"      {commit}"]
+        return [f"next:    {commit}"]
+    return [f"next:    export DELTASTORE_STORE={shlex.quote(where)}", f"         {commit}"]
 
 
 def commit_text(done: Commit) -> str:

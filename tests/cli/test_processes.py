@@ -199,3 +199,8 @@ def test_completion_answers_the_shell() -> None:
         [program], env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     assert [line.partition(",")[2] for line in ran.stdout.split()] == ["completion", "commit"]
+
+
+def test_a_sentence_is_folded_between_words(driver: list[str]) -> None:
+    shown = on_a_terminal([*driver, "fsck"], NO_COLOR="1", COLUMNS="24")
+    assert shown == "checked 41 log entries,\n  12 packs: all is well\n"

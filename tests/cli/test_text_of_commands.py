@@ -210,11 +210,11 @@ def test_a_graph_is_drawn_beside_one_line_each(store: Any, program: Any) -> None
         (merge, info, root), truncated=True, graph=(("*",), ("|\\", "| *"), ("|/", "*"))
     )
     assert program("log", "me/math", "--graph").out.splitlines() == [
-        "*    a90ca90ca90c  both   (1 input)",
+        "*   a90ca90ca90c  both   (1 input)",
         "|\\",
-        "| *  4c1f09ab23de (me/math@main)  sft, 3 epochs",
+        "| * 4c1f09ab23de (me/math@main)  sft, 3 epochs",
         "|/",
-        "*    a81c03f29d11  as released",
+        "*   a81c03f29d11  as released",
         "... and more",
     ]
 
@@ -395,14 +395,15 @@ def test_init_says_what_to_type_next(
     store: Any, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DELTASTORE_STORE")
-    first, second, third = program("init", "my models.ds").out.splitlines()
-    assert first.startswith("made my models.ds (store 7c1e7c1e7c1e)   writers: safe for many at")
-    assert second.startswith("next: export DELTASTORE_STORE='/")
-    assert third.strip() == "deltastore commit FOLDER --to NAMESPACE/NAME -m MESSAGE"
+    made, writers, export, then = program("init", "my models.ds").out.splitlines()
+    assert made == "made my models.ds (store 7c1e7c1e7c1e)"
+    assert writers.startswith("writers: safe for many at once (")
+    assert export.startswith("next:    export DELTASTORE_STORE='/")
+    assert then.strip() == "deltastore commit FOLDER --to NAMESPACE/NAME -m MESSAGE"
     store.initialized = InitResult("models.ds", "7c1e" * 8, "B", False)
     out = program("init", "models.ds", "--unsafe-single-writer").out
     assert out == (
-        "models.ds is a store already (store 7c1e7c1e7c1e)   writers: one process at a time\n"
+        "models.ds is a store already (store 7c1e7c1e7c1e)\nwriters: one process at a time\n"
     )
     assert store.options.pop("author")
     assert store.options == {"unsafe_single_writer": True}
