@@ -11,9 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deltastore.errors import CorruptError, IntegrityError
+from deltastore.errors import (
+    CorruptError,
+    IntegrityError,
+    InvalidError,
+    MissingObjectError,
+    UnsupportedError,
+)
+from deltastore.history.invariant import resolvable
 from deltastore.history.reachability import owed_by, reachable, representations_of
-from deltastore.history.representations import by_digest
 from deltastore.ids import short
 from deltastore.results import Finding, Fsck
 
@@ -27,17 +33,18 @@ if TYPE_CHECKING:
     from deltastore.materialize.tensors import TensorReader, Wanted
     from deltastore.materialize.versions import Version
     from deltastore.progress import Progress
+    from deltastore.storage.records import PackId, Placement
 
 __all__ = ["Scope", "fsck"]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to check.
+    """What to check. That everything owed can be found is checked always.
 
     Attributes:
         log: the chain of entries and the state they add up to.
-        packs: every byte of every live pack.
+        packs: every byte of every live pack; of those that `commits` need where some are given.
         tensors: rebuild every tensor and file.
         commits: only these versions; all reachable ones when empty.
     """
@@ -49,22 +56,36 @@ class Scope:
 
 
 def fsck(session: Session, scope: Scope, report: Progress) -> Fsck:
-    """Check a store.
+    """Check a store. Without a log that can be read nothing else is known, so that is all then.
 
     Raises:
         StorageError: the backend failed, which says nothing about the store.
         NewerFormatError: the store needs a newer deltastore.
     """
     check = _Check(session, report)
-    state = check.log() if scope.log else session.log.refresh()
-    if scope.packs and not scope.commits:
-        check.packs(state)
-    commits = scope.commits or tuple(check.reachable(state))
-    check.connectivity(state, commits)
-    if scope.tensors:
-        check.tensors(commits)
+    state = check.log(replay=scope.log)
+    if state is not None:
+        commits = scope.commits or tuple(check.reachable(state))
+        if scope.packs:
+            check.packs(check.packs_of(commits, state) if scope.commits else sorted(state.live))
+        check.connectivity(state, commits)
+        if scope.tensors:
+            check.tensors(commits)
     findings = tuple(check.findings)
     return Fsck(not findings, dict(check.checked), findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """A pack's index, reduced to hashes: a store may have millions of sections."""
+
+    placements: frozenset[int]
+    size: int
+
+    @classmethod
+    def of(cls, placements: Sequence[Placement]) -> _Index:
+        size = sum(placement.record.length for placement in placements)
+        return cls(frozenset(map(hash, placements)), size)
 
 
 class _Check:
@@ -76,36 +97,61 @@ class _Check:
         self.checked: Counter[str] = Counter()
         self.findings: list[Finding] = []
         self._rebuilt: set[Digest] = set()
+        self._indexes: dict[PackId, _Index | None] = {}
+        self._owed_bytes = self._rebuilt_bytes = 0
 
     @contextmanager
     def _finding(self, what: str) -> Iterator[None]:
-        """Turn damage met inside into a finding about `what`."""
+        """Turn what is wrong with the store, met inside, into a finding about `what`."""
         try:
             yield
-        except IntegrityError as damage:
+        except (IntegrityError, UnsupportedError, InvalidError) as damage:
             self.findings.append(Finding(damage.kind, what, str(damage)))
 
-    def log(self) -> LogState:
-        """Replay every entry from the first one, believing no checkpoint."""
-        log = self.session.log
-        state = log.refresh()
+    def log(self, *, replay: bool) -> LogState | None:
+        """The state at the tip, None if it cannot be told; a replay believes no checkpoint."""
+        state: LogState | None = None
         with self._finding("log"):
-            replayed = log.replay()
-            self.checked["log entries"] += replayed.v + 1
-            if _differs(state, replayed):
-                raise CorruptError("the newest checkpoint is not what the entries add up to")
+            state = self.session.log.refresh()
+            if replay:
+                replayed = self.session.log.replay()
+                self.checked["log entries"] += replayed.v + 1
+                if _differs(state, replayed):
+                    raise CorruptError("the newest checkpoint is not what the entries add up to")
         return state
 
-    def packs(self, state: LogState) -> None:
-        """Read every live pack whole: header, index, directories, payloads."""
-        for done, pack in enumerate(sorted(state.live), 1):
+    def packs_of(self, commits: Sequence[CommitId], state: LogState) -> list[PackId]:
+        """The live packs that some versions are described and kept in."""
+        found = {state.commits[commit] for commit in commits if commit in state.commits}
+        for commit in commits:
+            with self._finding(f"commit {commit}"):
+                found.update(each.pack for each in self.session.history.locator(commit))
+        return sorted(found.intersection(state.live))
+
+    def packs(self, packs: Sequence[PackId]) -> None:
+        """Read packs whole: header, index, directories, payloads."""
+        indexes = {pack: index for pack in packs if (index := self._index(pack))}
+        done, total = 0, sum(index.size for index in indexes.values())
+        for pack, index in indexes.items():
             with self._finding(f"pack {pack}"):
-                for placement in self.session.packs.index(pack):
-                    for _ in self.session.packs.payloads(placement):
-                        self.checked["blocks"] += 1
-                    self.checked["sections"] += 1
-                self.checked["packs"] += 1
-            self.report("fsck packs", done, len(state.live))
+                self._pack(pack)
+            done += index.size
+            self.report("fsck packs", done, total)
+
+    def _pack(self, pack: PackId) -> None:
+        for placement in self.session.packs.index(pack):
+            for _ in self.session.packs.payloads(placement):
+                self.checked["blocks"] += 1
+            self.checked["sections"] += 1
+        self.checked["packs"] += 1
+
+    def _index(self, pack: PackId) -> _Index | None:
+        """What a pack says it holds; None, and one finding, if that cannot be read."""
+        if pack not in self._indexes:
+            self._indexes[pack] = None
+            with self._finding(f"pack {pack}"):
+                self._indexes[pack] = _Index.of(self.session.packs.index(pack))
+        return self._indexes[pack]
 
     def reachable(self, state: LogState) -> list[CommitId]:
         """Every commit that refs keep; those behind a damaged header cannot be known."""
@@ -116,29 +162,51 @@ class _Check:
         return sorted(found)
 
     def connectivity(self, state: LogState, commits: Sequence[CommitId]) -> None:
-        """Everything owed must be in live packs, inputs included (format-v1, section 9)."""
-        history = self.session.history
+        """Everything owed must be resolvable in live packs (format-v1, section 9)."""
         for commit in commits:
             with self._finding(f"commit {commit}"):
-                known = by_digest(representations_of([commit], history))
-                for digest in owed_by([commit], state, history):
-                    if not any(each.covering(state.live) for each in known.get(digest, ())):
-                        raise CorruptError(f"digest {digest} is in no live pack it should be in")
-                    self.checked["digests"] += 1
+                self._owed(state, commit)
+            with self._finding(f"commit {commit}"):
+                self._located(state, commit)
             self.checked["commits"] += 1
+
+    def _owed(self, state: LogState, commit: CommitId) -> None:
+        history = self.session.history
+        if state.commits.get(commit) not in state.live:
+            raise MissingObjectError("its header and manifests are in no live pack")
+        self._owed_bytes += history.manifest(commit, history.header(commit).manifest).size
+        owed = owed_by([commit], state, history)
+        missing = owed - resolvable(representations_of([commit], history), state.live)
+        self.checked["digests"] += len(owed) - len(missing)
+        if missing:
+            raise MissingObjectError(
+                f"{len(missing)} digests that it owes cannot be rebuilt from live packs, inputs "
+                f"included; the first is {min(missing)}"
+            )
+
+    def _located(self, state: LogState, commit: CommitId) -> None:
+        """What the locator says of live packs must be what their indexes say."""
+        for placement in self.session.history.locator(commit):
+            index = self._index(placement.pack) if placement.pack in state.live else None
+            if index is not None and hash(placement) not in index.placements:
+                raise CorruptError(
+                    f"its locator has digest {placement.record.digest} in pack {placement.pack}, "
+                    "whose index says otherwise"
+                )
 
     def tensors(self, commits: Sequence[CommitId]) -> None:
         """Rebuild every tensor once, and every file of every version."""
-        for done, commit in enumerate(commits, 1):
+        for commit in commits:
             with self._finding(f"commit {commit}"):
                 self._version(self.session.version(commit))
-            self.report("fsck tensors", done, len(commits))
 
     def _version(self, version: Version) -> None:
         reader = self.session.reader(version)
         for file in version.manifest.files:
             with self._finding(f"commit {short(version.commit)}, file {file.path}"):
                 self._file(version, file, reader)
+            self._rebuilt_bytes += file.size
+            self.report("fsck tensors", self._rebuilt_bytes, self._owed_bytes)
         previews = {tensor.digest: tensor for f in version.preview_weights for tensor in f.tensors}
         for digest, tensor in previews.items():
             with self._finding(f"preview tensor {digest}"):

@@ -162,7 +162,7 @@ def blob_for_weights(file: ManifestFile) -> ManifestFile:
 
 
 def other_header(file: ManifestFile) -> ManifestFile:
-    return file if file.header is None else replace(file, header=Digest("ab" * 32))
+    return file if file.header is None else replace(file, header=file.tensors[0])
 
 
 def fewer_tensors(file: ManifestFile) -> ManifestFile:
@@ -232,3 +232,51 @@ def test_what_only_a_newer_version_can_read_is_named(
         forge.bytes_of(revision)
     assert isinstance(refusal.value, DeltastoreError)
     assert refusal.value.hint
+
+
+def test_a_version_whose_deltas_have_no_inputs_is_found_without_rebuilding_it(forge: Forge) -> None:
+    needed = set(forge.true.manifest.digests())
+    placements = [each for each in forge.placements if each.record.digest in needed]
+    revision = forge.publish(placements=placements)
+    found = forge.store.fsck(packs=False, revisions=[revision])
+    assert [finding.kind for finding in found.findings] == ["missing_object"]
+
+
+def test_inputs_that_go_round_in_a_circle_resolve_nothing(forge: Forge) -> None:
+    circle = Input(forge.delta)
+    placements = [
+        replace(each, record=replace(each.record, inputs=(circle,)))
+        if each.record.digest == forge.delta
+        else each
+        for each in forge.placements
+    ]
+    revision = forge.publish(placements=placements)
+    found = forge.store.fsck(packs=False, revisions=[revision])
+    assert {finding.kind for finding in found.findings} == {"missing_object", "corrupt"}
+
+
+def test_a_locator_that_says_otherwise_than_a_pack_is_found(forge: Forge) -> None:
+    moved = [
+        replace(each, record=replace(each.record, offset=each.record.offset + 64))
+        if each.record.digest == forge.delta
+        else each
+        for each in forge.placements
+    ]
+    revision = forge.publish(placements=moved)
+    (finding,) = forge.store.fsck(packs=False, revisions=[revision]).findings
+    assert finding.kind == "corrupt"
+    assert forge.delta in finding.detail
+
+
+def test_what_is_unsupported_in_one_version_does_not_hide_damage_in_the_next(forge: Forge) -> None:
+    newer = [
+        unknown_codec(each) if each.record.digest == forge.delta else each
+        for each in forge.placements
+    ]
+    revisions = [
+        forge.publish(placements=newer),
+        forge.publish(manifest=forge.with_files(lambda file: replace(file, sha256="cd" * 32))),
+    ]
+    found = forge.store.fsck(packs=False, tensors=True, revisions=revisions)
+    assert {"unsupported", "corrupt"} <= {finding.kind for finding in found.findings}
+    assert any("SHA-256" in finding.detail for finding in found.findings)
