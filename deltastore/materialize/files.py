@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from deltastore.checkpoints.writing import FileSink
 from deltastore.errors import ExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import TypeAlias
 
@@ -62,35 +63,42 @@ class _Checkout:
         self.report = report
         self.reader = reader
 
-    def expected(self, file: ManifestFile) -> ExpectedFile:
-        """Size and SHA-256; both are other ones where a preview's tensors are."""
+    def expected(self, file: ManifestFile, folder: Path, *, rebuild: bool) -> ExpectedFile:
+        """Size and SHA-256; both are other ones where a preview's tensors are.
+
+        No SHA-256 of those is stored. It takes rebuilding the file, so it is left out unless a file
+        of the right size is there to be compared with.
+        """
         if not self._is_preview(file):
             return ExpectedFile(file.path, file.size, file.sha256)
-        header = self.version.weights_file(file.path).header
-        return ExpectedFile(file.path, marked_preview(header).file_size, None)
+        size = marked_preview(self.version.weights_file(file.path).header).file_size
+        sha256 = hashlib.sha256()
+        if not rebuild or _size(folder / file.path) != size:
+            return ExpectedFile(file.path, size, None)
+        for content in self._contents(file):
+            sha256.update(content)
+        return ExpectedFile(file.path, size, sha256.hexdigest())
 
     def write(self, file: ManifestFile, writer: FileWriter) -> None:
-        if file.blob is not None:
-            for chunk in self.version.blob(file.blob):
-                self._put(writer, chunk)
-        else:
-            self._write_weights(file, writer)
+        for content in self._contents(file):
+            writer.write(content)
+            self.report(len(content))
         writer.finish(None if self._is_preview(file) else file.sha256)
 
-    def _write_weights(self, file: ManifestFile, writer: FileWriter) -> None:
+    def _contents(self, file: ManifestFile) -> Iterator[bytes | memoryview]:
+        """The file, piece by piece."""
+        if file.blob is not None:
+            yield from self.version.blob(file.blob)
+            return
         weights = self.version.weights_file(file.path, preview=self.preview)
         header, tensors = weights.header, weights.tensors
         if self._is_preview(file):
             header = marked_preview(header)
             named = {tensor.entry.spec.name: tensor for tensor in tensors}
             tensors = tuple(named[entry.spec.name] for entry in header.in_offset_order())
-        self._put(writer, header.raw)
+        yield header.raw
         for content in self.reader.read_many(tensor.wanted for tensor in tensors):
-            self._put(writer, content.data)
-
-    def _put(self, writer: FileWriter, data: bytes | memoryview) -> None:
-        writer.write(data)
-        self.report(len(data))
+            yield content.data
 
     def _is_preview(self, file: ManifestFile) -> bool:
         if not self.preview or self.version.preview is None:
@@ -117,15 +125,14 @@ def check_out(
         folder: made if absent; files of other names in it are not touched.
         reader: of the version's tensors.
         preview: previewed tensors instead of exact ones.
-        overwrite: replace files that differ.
+        overwrite: replace files that differ; previews are written again without a look.
         report: called with "checkout", bytes done and bytes in all.
 
     Raises:
         ExistsError: files that differ are in the way, and `overwrite` is off; nothing was written.
         CorruptError: what was rebuilt is not what was committed; that file was not written.
     """
-    done = 0
-    total = sum(file.size for file in files)
+    done = total = 0
 
     def count(size: int) -> None:
         nonlocal done
@@ -133,17 +140,27 @@ def check_out(
         report("checkout", done, total)
 
     checkout = _Checkout(version, reader, preview=preview, report=count)
-    expected = [checkout.expected(file) for file in files]
+    expected = [checkout.expected(file, folder, rebuild=not overwrite) for file in files]
+    total = sum(item.size for item in expected)
     existing = compare_existing(folder, expected)
     if existing.different and not overwrite:
         raise _in_the_way(folder, existing.different)
     kept = set(existing.same)
+    count(sum(item.size for item in expected if item.path in kept))
     with FileSink(folder) as sink:
         for file in files:
             if file.path not in kept:
                 with sink.open(file.path) as writer:
                     checkout.write(file, writer)
-    return Written(len(files), sum(item.size for item in expected), len(kept))
+    return Written(len(files), total, len(kept))
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file that is there already."""
+    try:
+        return path.stat().st_size
+    except OSError:  # absent, or not to be looked at: whoever opens it will say so
+        return None
 
 
 def _in_the_way(folder: Path, paths: Sequence[str]) -> ExistsError:
