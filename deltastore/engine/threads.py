@@ -7,9 +7,11 @@ has to be bounded is how far they run ahead of the consumer.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -27,15 +29,26 @@ def default_threads() -> int:
     return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
 
 
+@dataclass(slots=True)
+class _Pool:
+    """Threads, the calls of `map` that use them, and whether they end with the last of these."""
+
+    executor: ThreadPoolExecutor
+    users: int = 0
+    retired: bool = False
+
+
 class Workers:
-    """A pool of threads, started on first use; a context manager.
+    """A pool of threads, started on first use; a context manager. Thread-safe.
 
     Functions given to `map` must not themselves wait for the same pool.
     """
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or default_threads()
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: _Pool | None = None
+        # a collected generator may give its lease back in the middle of another one's taking
+        self._lock = threading.RLock()
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """`function` over `items`, results in order, at most two per thread ahead.
@@ -46,24 +59,46 @@ class Workers:
             yield from map(function, items)
             return
         pending: deque[Future[R]] = deque()
-        with _cancelling(pending):
+        with self._leased() as executor, _cancelling(pending):
             for item in items:
-                pending.append(self._executor().submit(function, item))
+                pending.append(executor.submit(function, item))
                 if len(pending) > 2 * self.threads:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
 
     def close(self) -> None:
-        """Wait for running work and end the threads."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        """End the threads: now if nothing uses them, else when the last `map` under way is done.
 
-    def _executor(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="deltastore")
-        return self._pool
+        A later `map` starts new ones.
+        """
+        with self._lock:
+            pool, self._pool = self._pool, None
+            if pool is None:
+                return
+            pool.retired = True
+            idle = not pool.users
+        if idle:
+            pool.executor.shutdown(wait=True)
+
+    @contextmanager
+    def _leased(self) -> Generator[ThreadPoolExecutor]:
+        """The threads, which stay at least as long as this context."""
+        with self._lock:
+            if self._pool is None:
+                executor = ThreadPoolExecutor(self.threads, thread_name_prefix="deltastore")
+                self._pool = _Pool(executor)
+            pool = self._pool
+            pool.users += 1
+        try:
+            yield pool.executor
+        finally:
+            with self._lock:
+                pool.users -= 1
+                last = pool.retired and not pool.users
+            if last:
+                # not waited for: a generator may be collected in one of these threads
+                pool.executor.shutdown(wait=False)
 
     def __enter__(self) -> Self:
         return self

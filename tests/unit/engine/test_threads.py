@@ -57,3 +57,46 @@ def test_the_first_error_is_raised_and_the_rest_is_cancelled(threads: int) -> No
     while started.acquire(blocking=False):
         count += 1
     assert count < 50
+
+
+def test_closing_lets_work_under_way_finish() -> None:
+    workers = Workers(2)
+    results = workers.map(lambda number: number, range(50))
+    assert next(results) == 0
+    workers.close()
+    assert list(results) == list(range(1, 50))
+    assert list(workers.map(str, range(3))) == ["0", "1", "2"]
+    workers.close()
+
+
+def test_threads_end_once_nothing_uses_them() -> None:
+    def ours() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread not in before}
+
+    before = set(threading.enumerate())
+    workers = Workers(2)
+    results = workers.map(str, range(50))
+    next(results)
+    workers.close()
+    assert ours()
+    results.close()  # type: ignore[attr-defined] # a generator
+    for thread in ours():
+        thread.join(10)
+    assert not ours()
+
+
+def test_closing_from_other_threads_never_disturbs_a_map() -> None:
+    workers, stop = Workers(3), threading.Event()
+
+    def close() -> None:
+        while not stop.is_set():
+            workers.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    try:
+        for _ in range(100):
+            assert list(workers.map(str, range(20))) == [str(number) for number in range(20)]
+    finally:
+        stop.set()
+        closer.join()
