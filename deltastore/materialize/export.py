@@ -14,9 +14,11 @@ from deltastore.materialize.state_dicts import raw_arrays, torch_tensor
 from deltastore.specs import DTYPES, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from deltastore.checkpoints.safetensors_header import SafetensorsHeader
+    from deltastore.history.manifests import ManifestFile
     from deltastore.materialize.tensors import Bytes, TensorReader, Wanted
     from deltastore.materialize.versions import Version
 
@@ -78,7 +80,7 @@ def export(
             the weights are `model.safetensors`, or shards with an index.
         reader: of the version's tensors.
         form: dtype, shards, and what to say of the fidelity.
-        report: called with "export", files done and files in all.
+        report: called with "export", bytes done and bytes in all.
 
     Raises:
         ExistsError: something is there already; nothing was written.
@@ -89,23 +91,42 @@ def export(
     shards = _shards(specs, None if one_file else form.max_shard_bytes)
     names = [target.name] if one_file else _shard_names(len(shards))
     others = [] if one_file else _other_files(version)
-    written = names if one_file else [*names, INDEX_NAME, *others]
+    written = names if one_file else [*names, INDEX_NAME, *(file.path for file in others)]
     taken = [name for name in written if (folder / name).exists()]
     if taken:
         raise ExistsError(f"{folder} holds {taken[0]} already", hint="export into another folder")
     metadata = {"format": "pt"} | ({FIDELITY_KEY: "preview"} if form.preview else {})
-    total = 0
+    headers = [serialize_header(shard, metadata) for shard in shards]
+    blobs = [(file.path, file.blob) for file in others if file.blob]
+    index = _index(names, shards) if len(shards) > 1 else b""
+    whole = sum(h.file_size for h in headers) + sum(f.size for f in others) + len(index)
     with FileSink(folder) as sink:
-        for done, (name, shard) in enumerate(zip(names, shards, strict=True), 1):
-            total += _write_shard(sink, name, shard, wanted, reader, metadata)
-            report("export", done, len(shards))
-        if len(shards) > 1:
-            total += _write(sink, INDEX_NAME, [_index(names, shards)])
-            names.append(INDEX_NAME)
-        for path in others:
-            blob = version.file(path).blob
-            total += _write(sink, path, version.blob(blob)) if blob else 0
-    return Written(len(names) + len(others), total, 0)
+        out = _Out(sink, lambda done: report("export", done, whole))
+        for name, header in zip(names, headers, strict=True):
+            out.write(name, _shard_chunks(header, wanted, reader))
+        if index:
+            out.write(INDEX_NAME, [index])
+        for path, blob in blobs:
+            out.write(path, version.blob(blob))
+    return Written(out.files, out.bytes, 0)
+
+
+class _Out:
+    """Files written so far, and their bytes, which are reported as they come."""
+
+    def __init__(self, sink: FileSink, report: Callable[[int], None]) -> None:
+        self.files = self.bytes = 0
+        self._sink = sink
+        self._report = report
+
+    def write(self, path: str, chunks: Iterable[bytes | memoryview]) -> None:
+        with self._sink.open(path) as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+                self.bytes += len(chunk)
+                self._report(self.bytes)
+            writer.finish(None)
+        self.files += 1
 
 
 def _converted(spec: TensorSpec, dtype: str | None) -> TensorSpec:
@@ -142,42 +163,23 @@ def _index(names: Sequence[str], shards: Sequence[Sequence[TensorSpec]]) -> byte
     return (json.dumps(document, indent=2) + "\n").encode()
 
 
-def _other_files(version: Version) -> list[str]:
+def _other_files(version: Version) -> list[ManifestFile]:
     """Files that are no weights; an index of shards is made anew where there are several."""
     return [
-        file.path
+        file
         for file in version.manifest.files
         if file.blob is not None and not file.path.endswith(".safetensors.index.json")
     ]
 
 
-def _write(sink: FileSink, path: str, chunks: Iterator[bytes] | list[bytes]) -> int:
-    size = 0
-    with sink.open(path) as writer:
-        for chunk in chunks:
-            writer.write(chunk)
-            size += len(chunk)
-        writer.finish(None)
-    return size
-
-
-def _write_shard(
-    sink: FileSink,
-    name: str,
-    shard: Sequence[TensorSpec],
-    wanted: Mapping[str, Wanted],
-    reader: TensorReader,
-    metadata: Mapping[str, str],
-) -> int:
-    header = serialize_header(shard, metadata)
+def _shard_chunks(
+    header: SafetensorsHeader, wanted: Mapping[str, Wanted], reader: TensorReader
+) -> Iterator[bytes | memoryview]:
+    yield header.raw
     specs = [entry.spec for entry in header.in_offset_order()]
     contents = reader.read_many(wanted[spec.name] for spec in specs)
-    with sink.open(name) as writer:
-        writer.write(header.raw)
-        for spec, content in zip(specs, contents, strict=True):
-            writer.write(_convert(content, wanted[spec.name].spec, spec).data)
-        writer.finish(None)
-    return header.file_size
+    for spec, content in zip(specs, contents, strict=True):
+        yield _convert(content, wanted[spec.name].spec, spec).data
 
 
 def _convert(content: Bytes, have: TensorSpec, want: TensorSpec) -> Bytes:

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from deltastore.errors import InvalidError, NotFoundError, UnsupportedError
+from deltastore.errors import (
+    AmbiguousError,
+    IncompatibleError,
+    InvalidError,
+    NotFoundError,
+    UnsupportedError,
+    UsageError,
+)
 from deltastore.specs import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import torch
 
     from deltastore.materialize.tensors import Bytes, TensorReader, Wanted
     from deltastore.materialize.versions import VersionFile
 
-__all__ = ["load_tensors", "raw_arrays", "selected", "torch_tensor"]
+__all__ = [
+    "PreviewState",
+    "check_device",
+    "load_tensors",
+    "named",
+    "raw_arrays",
+    "selected",
+    "some_rows",
+    "torch_tensor",
+]
+
+T = TypeVar("T")
+
+QUALIFIED = ".safetensors:"
+"""In a name or glob: it is of `path:name`, for versions that have one name in several files."""
 
 _TORCH_NAMES = {
     "BOOL": "bool",
@@ -62,23 +83,100 @@ _NUMPY_NAMES = {
 }
 
 
+class PreviewState(dict[str, T]):
+    """A state dict of previewed tensors, which `commit` does not take for the real thing."""
+
+
 def selected(files: Iterable[VersionFile], glob: str | None) -> dict[str, Wanted]:
-    """Tensors by name whose name fits a glob; of one name in several files the first one.
+    """Tensors by name whose name fits a glob.
+
+    Args:
+        files: of a version.
+        glob: of names; of `path:name` where it has `.safetensors:` in it; None for all.
 
     Raises:
         NotFoundError: the glob fits none.
+        IncompatibleError: two files have different tensors of one name, and a state dict or a
+            single file holds only one.
     """
     found: dict[str, Wanted] = {}
-    for file in files:
-        for tensor in file.tensors:
-            name = tensor.entry.spec.name
-            if glob is None or fnmatchcase(name, glob):
-                found.setdefault(name, tensor.wanted)
+    homes: dict[str, str] = {}
+    for path, wanted in _fitting(files, glob):
+        name = wanted.spec.name
+        if found.setdefault(name, wanted) != wanted:
+            raise IncompatibleError(
+                f"tensor {name!r} is in {homes[name]} and, with other values, in {path}",
+                hint=f"select one of them with tensors='{path}:*', or check the files out",
+            )
+        homes.setdefault(name, path)
     if glob is not None and not found:
         raise NotFoundError(
             f"no tensor is named like {glob!r}",
             hint="ls REV --tensors lists the names; quote the pattern",
         )
+    return found
+
+
+def _fitting(files: Iterable[VersionFile], glob: str | None) -> Iterator[tuple[str, Wanted]]:
+    """The path and the tensor of everything a glob fits."""
+    qualified = glob is not None and QUALIFIED in glob
+    for file in files:
+        prefix = f"{file.file.path}:" if qualified else ""
+        for tensor in file.tensors:
+            if glob is None or fnmatchcase(prefix + tensor.entry.spec.name, glob):
+                yield file.file.path, tensor.wanted
+
+
+def named(files: Iterable[VersionFile], name: str) -> Wanted | None:
+    """The tensor of a name, or of `path:name`; None if there is none.
+
+    Raises:
+        AmbiguousError: several files have different tensors of that name.
+    """
+    found: dict[Wanted, str] = {}
+    for file in files:
+        for tensor in file.tensors:
+            plain = tensor.entry.spec.name
+            full = f"{file.file.path}:{plain}"
+            if name in (plain, full):
+                found.setdefault(tensor.wanted, full)
+    if len(found) > 1:
+        raise AmbiguousError(
+            f"several files have a tensor {name!r}", hint=f"one of: {', '.join(found.values())}"
+        )
+    return next(iter(found), None)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device before anything is read for it.
+
+    Raises:
+        UsageError: PyTorch knows no such device, or has none here.
+    """
+    import torch  # noqa: PLC0415 - see `torch_tensor`
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as reason:
+        told = str(reason).partition("\n")[0]
+        raise UsageError(
+            f"device {device!r}: {told}", hint="cpu, or a device that PyTorch has here"
+        ) from None
+
+
+def some_rows(tensor: torch.Tensor, rows: Any) -> torch.Tensor:
+    """Some rows of a tensor's first axis.
+
+    Raises:
+        UsageError: the tensor has no axis, or PyTorch does not take such a slice.
+    """
+    if not isinstance(rows, slice) or not tensor.ndim:
+        what = "a slice is needed" if tensor.ndim else "a single number has no rows"
+        raise UsageError(f"rows={rows!r}: {what}", hint="such as rows=slice(0, 128)")
+    try:
+        found: torch.Tensor = tensor[rows]
+    except (TypeError, ValueError, IndexError) as reason:
+        raise UsageError(f"rows={rows!r}: {reason}", hint="such as rows=slice(0, 128)") from None
     return found
 
 
@@ -131,7 +229,8 @@ def raw_arrays(state: Mapping[str, Any]) -> dict[str, tuple[TensorSpec, Bytes]]:
     """A state dict of PyTorch tensors or NumPy arrays as specs and raw little-endian bytes.
 
     Args:
-        state: name to tensor; non-contiguous ones and those on other devices are copied.
+        state: name to tensor; the bytes are shared with it, except that tensors that are not
+            contiguous or on other devices are copied.
 
     Raises:
         InvalidError: a value that is neither, or of a dtype that safetensors cannot hold.
@@ -157,7 +256,7 @@ def _raw_array(name: str, value: np.ndarray[Any, Any]) -> tuple[TensorSpec, Byte
     if dtype is None:
         raise InvalidError(f"{name!r}: safetensors has no dtype for {value.dtype}")
     little = value.astype(value.dtype.newbyteorder("<"), copy=False)
-    content = np.frombuffer(little.tobytes(), np.uint8)
+    content = np.ascontiguousarray(little).reshape(-1).view(np.uint8)
     return TensorSpec(name, dtype, value.shape), content
 
 
@@ -168,6 +267,12 @@ def _raw_tensor(name: str, value: torch.Tensor) -> tuple[TensorSpec, Bytes]:
     dtype = next((ours for ours, theirs in _TORCH_NAMES.items() if theirs == spelled), None)
     if dtype is None or value.layout != torch.strided:
         raise InvalidError(f"{name!r}: safetensors cannot hold {value.dtype} {value.layout}")
-    flat = value.detach().to("cpu").contiguous().reshape(-1)
+    if value.is_meta:
+        raise InvalidError(
+            f"{name!r}: a tensor on the device 'meta' has a shape and no values",
+            hint="load the model's weights before committing them",
+        )
+    # conjugation and negation may be lazy in PyTorch: flags on a view, not yet in the bytes
+    flat = value.detach().resolve_conj().resolve_neg().to("cpu").contiguous().reshape(-1)
     content = flat.view(torch.uint8).numpy() if flat.numel() else np.empty(0, np.uint8)
     return TensorSpec(name, dtype, tuple(value.shape)), content
