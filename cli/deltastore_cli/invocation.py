@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltastore.errors import UsageError
-from deltastore_cli.credentials import refuse_credentials
+from deltastore_cli.credentials import redact, refuse_credentials
 from deltastore_cli.documents import error_document, result_document
 from deltastore_cli.progress import progress_report
 from deltastore_cli.terminal import paint, printable, write_error, write_output
@@ -51,6 +51,8 @@ class Invocation:
         options: global options that were given, by name.
         parsed: all options have been read.
         answered: the result has been written.
+        warned: what was said on standard error, each thing once: results carry warnings that the
+            library also logs.
     """
 
     arguments: Sequence[str] = ()
@@ -58,6 +60,7 @@ class Invocation:
     options: dict[str, object] = field(default_factory=dict)
     parsed: bool = False
     answered: bool = False
+    warned: set[str] = field(default_factory=set)
 
     @property
     def json(self) -> bool:
@@ -139,8 +142,10 @@ class Invocation:
         return failure.exit_code
 
     def warn(self, message: str, label: str = "warning") -> None:
-        """Say something worth reading on standard error, unless quiet."""
-        if not self.quiet:
+        """Say something worth reading on standard error, once, unless quiet."""
+        message = redact(message)
+        if not self.quiet and message not in self.warned:
+            self.warned.add(message)
             write_error(
                 f"{paint(label + ':', 'warn', sys.stderr)} {printable(message, lines=True)}\n"
             )

@@ -14,7 +14,7 @@ import click
 import deltastore
 from deltastore.errors import DeltastoreError, StorageError
 from deltastore_cli.commands import CommandTable, GroupedCommands
-from deltastore_cli.credentials import redact, refuse_credentials
+from deltastore_cli.credentials import refuse_credentials
 from deltastore_cli.failures import failure_of
 from deltastore_cli.invocation import Invocation
 from deltastore_cli.terminal import ReaderGoneError, paint, printable, tolerate_any_text
@@ -125,7 +125,7 @@ def _logs_on_stderr(call: Invocation) -> Generator[None]:
         def emit(self, record: logging.LogRecord) -> None:
             if record.levelno >= logging.WARNING or call.options.get("verbose"):
                 label = "warning" if record.levelno >= logging.WARNING else "note"
-                call.warn(redact(record.getMessage()), label)
+                call.warn(record.getMessage(), label)
 
     logger, handler = logging.getLogger("deltastore"), Lines()
     level, propagate = logger.level, logger.propagate

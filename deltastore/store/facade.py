@@ -12,6 +12,7 @@ from deltastore.store.care import Care
 from deltastore.store.looking import Looking
 from deltastore.store.opened import PRODUCER, now, this_user
 from deltastore.store.recording import Recording
+from deltastore.store.texts import nfc
 from deltastore.store.weights import Weights
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["Store", "init", "open_store"]
 class Store(Recording, Looking, Weights, Care):
     """An opened store. Made by `deltastore.init` and `deltastore.open`; a context manager.
 
-    Thread-safe, except that a fork makes it unusable in the child.
+    Thread-safe. A forked child cannot use it, is told so, and opens it again.
 
     Attributes:
         initialized: what `init` found or made; None when opened.
@@ -58,7 +59,7 @@ def init(
         StorageError: it cannot be reached or written.
     """
     backend = open_backend(os.fspath(url), **options)
-    actor = author or this_user()
+    actor = nfc(author or this_user(), "author")
     made = init_store(
         backend, created=now(), actor=actor, single_writer=unsafe_single_writer, writer=PRODUCER
     )

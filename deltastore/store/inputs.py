@@ -1,10 +1,8 @@
-"""What callers write, as what operations need: paths, targets, sources, numbers."""
+"""What callers write, as what operations need: paths, targets, sources."""
 
 from __future__ import annotations
 
-import math
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,8 @@ from deltastore.checkpoints.folder import scan
 from deltastore.checkpoints.source import ArraysSource, FolderSource
 from deltastore.errors import InvalidError, UnsupportedError, UsageError
 from deltastore.history.refs import DEFAULT_BRANCH, check_model, check_ref_name
-from deltastore.materialize.state_dicts import raw_arrays
+from deltastore.materialize.files import FIDELITY_KEY
+from deltastore.materialize.state_dicts import PreviewState, raw_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OpenedSource",
-    "decimal_text",
     "is_path",
     "local_path",
-    "metric_texts",
-    "nfc",
     "open_source",
     "split_target",
 ]
@@ -92,7 +88,7 @@ def open_source(
     include: Sequence[str],
     exclude: Sequence[str],
 ) -> OpenedSource:
-    """A folder, a file or a state dict as a source.
+    """A folder, a file or a state dict as a source; a preview's state dict makes a marked file.
 
     Args:
         source: what to commit.
@@ -109,44 +105,15 @@ def open_source(
         beside = (
             None if files is None else scan(local_path(files), include=include, exclude=exclude)
         )
-        arrays = ArraysSource(raw_arrays(source), FolderSource(beside) if beside else None)
+        metadata = {"format": "pt"}
+        if isinstance(source, PreviewState):
+            metadata[FIDELITY_KEY] = "preview"
+        arrays = ArraysSource(
+            raw_arrays(source), FolderSource(beside) if beside else None, metadata=metadata
+        )
         skipped = (*(beside.skipped if beside else ()), *arrays.replaced)
         return OpenedSource(arrays, skipped, beside.warnings if beside else ())
     if files is not None:
         raise UsageError("files= goes with a state dict only", hint="a folder brings its own files")
     folder = scan(local_path(source), include=include, exclude=exclude)
     return OpenedSource(FolderSource(folder), folder.skipped, folder.warnings)
-
-
-def decimal_text(number: float | str, what: str) -> str:
-    """A finite number as decimal text.
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UsageError(f"{what}: {number!r} is not a finite number")
-    return number.strip() if isinstance(number, str) else repr(value)
-
-
-def nfc(text: str) -> str:
-    """Text as the format keeps it: NFC-normalized.
-
-    Raises:
-        UsageError: no valid Unicode, such as undecodable bytes of a command line.
-    """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UsageError(f"{text!r} is not valid Unicode") from None
-    return unicodedata.normalize("NFC", text)
-
-
-def metric_texts(metrics: Mapping[str, float | str] | None) -> dict[str, str]:
-    """Metrics by name as decimal text; raises as `decimal_text`."""
-    pairs = (metrics or {}).items()
-    return {nfc(name): decimal_text(value, f"metric {name}") for name, value in pairs}

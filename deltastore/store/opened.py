@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import socket
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from deltastore.errors import StorageError
 from deltastore.history.log import Log
@@ -18,6 +20,7 @@ from deltastore.history.reflog import reflog
 from deltastore.history.resolving import Resolved, resolve
 from deltastore.history.views import RefNames
 from deltastore.storage.packs import PackReader
+from deltastore.store.texts import nfc
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -31,6 +34,18 @@ if TYPE_CHECKING:
 __all__ = ["PRODUCER", "OpenedStore", "now", "this_user", "user_cache"]
 
 PRODUCER = "deltastore/0.1.0"
+
+LOGGER = logging.getLogger("deltastore")
+
+
+class _Warned(Protocol):
+    """What carries sentences worth reading."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+
+W = TypeVar("W", bound=_Warned)
 
 
 class OpenedStore:
@@ -53,14 +68,16 @@ class OpenedStore:
         self.initialized: InitResult | None = None
         self._backend = backend
         self._packs = PackReader(backend)
-        self._log = Log.open(backend, packs=self._packs, writer=PRODUCER)
-        self._history = HistoryReader(self._packs, self._log)
+        log = Log.open(backend, packs=self._packs, writer=PRODUCER)
+        self._opened_log = log
+        self._opened_history = HistoryReader(self._packs, log)
         self._threads = threads
         self._author = author
         self._cache = None if cache is None else Path(cache)
         self._opened: Session | None = None
         self._projection: Catalog | None = None
         self._process = os.getpid()
+        self._making = threading.Lock()
 
     # what it is
 
@@ -72,7 +89,7 @@ class OpenedStore:
     @property
     def store_id(self) -> str:
         """32 hex digits."""
-        return self._log.form.store_id
+        return self._opened_log.form.store_id
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
@@ -89,24 +106,46 @@ class OpenedStore:
         self.close()
 
     def close(self) -> None:
-        """End its threads; the store can still be used, and starts them again."""
+        """End its threads; the store can still be used, and starts them again.
+
+        What other threads are doing with it is finished first, on the threads it has. In a forked
+        child nothing happens: the threads are the parent's.
+        """
+        if os.getpid() != self._process:
+            return
         if self._opened is not None:
             self._opened.workers.close()
         if self._projection is not None:
             self._projection.close()
 
-    def _session(self) -> Session:
-        from deltastore.engine.threads import Workers
-        from deltastore.materialize.session import Session
+    # every way in passes one of these two: their locks may be held for ever in a forked child
 
+    @property
+    def _log(self) -> Log:
+        self._refuse_fork()
+        return self._opened_log
+
+    @property
+    def _history(self) -> HistoryReader:
+        self._refuse_fork()
+        return self._opened_history
+
+    def _refuse_fork(self) -> None:
         if os.getpid() != self._process:
             raise StorageError(
                 f"{self!r} was opened before a fork", hint="open it again in the child process"
             )
-        if self._opened is None:
-            workers = Workers(self._threads)
-            self._opened = Session(self._backend, self._log, self._packs, self._history, workers)
-        return self._opened
+
+    def _session(self) -> Session:
+        from deltastore.engine.threads import Workers
+        from deltastore.materialize.session import Session
+
+        log, history = self._log, self._history
+        with self._making:
+            if self._opened is None:
+                workers = Workers(self._threads)
+                self._opened = Session(self._backend, log, self._packs, history, workers)
+            return self._opened
 
     def _catalog(self) -> Catalog:
         """The catalog, brought up to date."""
@@ -123,18 +162,28 @@ class OpenedStore:
     def _made_catalog(self) -> Catalog:
         from deltastore.catalog.catalog import Catalog
 
-        if self._projection is None:
-            folder = (self._cache or user_cache()) / "catalogs"
-            self._projection = Catalog(folder, self.store_id, self.url)
-        return self._projection
+        self._refuse_fork()
+        with self._making:
+            if self._projection is None:
+                folder = (self._cache or user_cache()) / "catalogs"
+                self._projection = Catalog(folder, self.store_id, self.url)
+            return self._projection
 
     def _resolve(self, revision: str) -> Resolved:
-        return resolve(
-            revision,
-            self._log.refresh(),
-            self._history.header,
-            lambda ref: reflog(self._log, ref),
+        return self._told(
+            resolve(
+                revision,
+                self._log.refresh(),
+                self._history.header,
+                lambda ref: reflog(self._log, ref),
+            )
         )
+
+    def _told(self, result: W) -> W:
+        """A result whose warnings have gone through `logging`."""
+        for warning in result.warnings:
+            LOGGER.warning("%s", warning)
+        return result
 
     def _names(self) -> RefNames:
         return RefNames(self._log.state)
@@ -154,7 +203,7 @@ class OpenedStore:
         return self._backend.traffic.bytes_read - before[0], self._requests_since(before[1])
 
     def _actor(self, author: str | None = None) -> str:
-        return author or self._author or this_user()
+        return nfc(author or self._author or this_user(), "author")
 
 
 def now() -> str:

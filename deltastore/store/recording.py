@@ -10,6 +10,7 @@ from deltastore.errors import UnsupportedError, UsageError
 from deltastore.progress import as_report
 from deltastore.storage.location import spool_folder
 from deltastore.store.opened import PRODUCER, OpenedStore, now
+from deltastore.store.texts import density_text, globs, metadata_texts, metric_texts, nfc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,42 +76,36 @@ class Recording(OpenedStore):
             NotFoundError: no such base, parent or source.
             StorageError: nothing was recorded, except with `outcome_unknown`.
         """
-        from deltastore.ingest.committing import Request, commit
+        from deltastore.ingest.committing import commit
+        from deltastore.ingest.requests import Request
         from deltastore.ingest.writing import refuse_preview_files
-        from deltastore.store.inputs import (
-            decimal_text,
-            metric_texts,
-            nfc,
-            open_source,
-            split_target,
-        )
+        from deltastore.store.inputs import open_source, split_target
         from deltastore.store.outcomes import commit_result, counted
 
-        report = as_report(progress)
+        report, before = as_report(progress), self._requests()
         model, branch = split_target(to)
         base_commit, inherit = self._base(base)
         request = Request(
             model=model,
             branch=branch,
-            message=nfc(message),
-            author=nfc(self._actor(author)),
+            message=nfc(message, "message"),
+            author=self._actor(author),
             time=now(),
             producer=PRODUCER,
             base=base_commit,
             inherit=inherit,
             parent=None if parent is None else self._resolve(parent).commit,
             expect=self._expected(expect),
-            density=None if preview is None else decimal_text(preview, "preview"),
-            metadata={nfc(name): nfc(text) for name, text in (metadata or {}).items()},
+            density=None if preview is None else density_text(preview),
+            metadata=metadata_texts(metadata),
             metrics=metric_texts(metrics),
             find=self._holder,
         )
-        opened = open_source(source, files=files, include=tuple(include), exclude=tuple(exclude))
+        opened = open_source(source, files=files, include=globs(include), exclude=globs(exclude))
         if not lossy:
             refuse_preview_files(opened.source.files())
         with TemporaryDirectory(prefix="deltastore-") as fallback:
             folder = spool_folder(self._backend, Path(fallback))
-            before = self._requests()
             done = commit(
                 self._session(),
                 request,
@@ -118,7 +113,9 @@ class Recording(OpenedStore):
                 folder,
                 report=counted(report, "commit", opened.size),
             )
-            return commit_result(done, request, opened, self._names(), self._requests_since(before))
+            return self._told(
+                commit_result(done, request, opened, self._names(), self._requests_since(before))
+            )
 
     def _holder(self, digest: Digest) -> CommitId | None:
         """A commit that has a tensor; None also when the catalog is too far behind."""
@@ -189,5 +186,13 @@ class Recording(OpenedStore):
             raise UsageError(f"a {kind} to delete needs no revision")
         commit = None if delete else self._resolve(revision or model).commit
         change = RefChange(kind, check_model(model), short_name, commit, force=force)
-        actor, time = self._actor(), now()
-        return change_ref(self._log, self._history, change, actor=actor, time=time, message=message)
+        return self._told(
+            change_ref(
+                self._log,
+                self._history,
+                change,
+                actor=self._actor(),
+                time=now(),
+                message=nfc(message, "message"),
+            )
+        )

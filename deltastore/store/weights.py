@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from deltastore.errors import NotFoundError, UsageError
 from deltastore.progress import as_report
-from deltastore.results import CheckoutResult, ExportResult, Fidelity
+from deltastore.results import CheckoutResult, ExportResult
 from deltastore.store.opened import OpenedStore
+from deltastore.store.texts import check_fidelity, globs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from deltastore.kernels.dispatch import Family
     from deltastore.materialize.versions import Version, VersionFile
     from deltastore.progress import Progress
+    from deltastore.results import Fidelity
 
 __all__ = ["Weights"]
 
@@ -56,10 +58,15 @@ class Weights(OpenedStore):
         from deltastore.materialize.selection import selects
         from deltastore.store.inputs import local_path
 
-        found = self._resolve(revision)
-        session, before = self._session(), self._traffic()
+        check_fidelity(fidelity)
+        before = self._traffic()
+        found, session = self._resolve(revision), self._session()
         version = session.version(found.commit)
-        files = [f for f in version.manifest.files if selects(f.path, include, exclude)]
+        files = [
+            file
+            for file in version.manifest.files
+            if selects(file.path, globs(include), globs(exclude))
+        ]
         if not files:
             raise NotFoundError(f"{revision}: no file fits", hint="ls REV lists the files")
         preview = fidelity == "preview" and version.preview is not None
@@ -102,19 +109,26 @@ class Weights(OpenedStore):
         Args:
             revision: what to export.
             path: a new `.safetensors` file, or a folder.
-            tensors: glob of names; all when None.
+            tensors: glob of names, or of `path:name`, such as `unet/*.safetensors:*`; all when
+                None.
             dtype: that float tensors are rounded to, such as `float16`.
             max_shard_size: most bytes of tensors per file.
             fidelity: `preview` for previewed tensors.
             progress: a callback, or True for a line on stderr.
+
+        Raises:
+            ExistsError: something is there already; nothing was written.
+            IncompatibleError: files of the version have different tensors of one name.
+            NotFoundError: no tensor fits.
         """
         from deltastore.materialize.export import Form, export, export_dtype
         from deltastore.materialize.state_dicts import selected
         from deltastore.store.inputs import local_path
 
+        check_fidelity(fidelity)
         rounded = None if dtype is None else export_dtype(dtype)
-        commit = self._resolve(revision).commit
-        session, before = self._session(), self._traffic()
+        before = self._traffic()
+        commit, session = self._resolve(revision).commit, self._session()
         version = session.version(commit)
         preview = fidelity == "preview" and version.preview is not None
         wanted = selected(version.preview_weights if preview else version.weights, tensors)
@@ -153,37 +167,66 @@ class Weights(OpenedStore):
             revision: what to load.
             device: as PyTorch spells it.
             fidelity: `preview` for a lossy reading of a few percent of the bytes.
-            tensors: glob of names; all when None.
+            tensors: glob of names, or of `path:name`, such as `unet/*.safetensors:*`; all when
+                None.
             kernels: `auto`, `cpu` or `reference`; the bits do not depend on it.
             progress: a callback, or True for a line on stderr.
-        """
-        from deltastore.materialize.state_dicts import load_tensors, selected
 
+        Returns:
+            Tensors by name; of a preview in a subclass of dict that `commit` refuses unless
+            `lossy`.
+
+        Raises:
+            IncompatibleError: files of the version have different tensors of one name.
+            NotFoundError: no tensor fits.
+        """
+        from deltastore.materialize.state_dicts import (
+            PreviewState,
+            check_device,
+            load_tensors,
+            selected,
+        )
+
+        family = _family(kernels)
+        check_fidelity(fidelity)
+        check_device(device)
         version = self._session().version(self._resolve(revision).commit)
         wanted = selected(_weights(version, fidelity), tensors)
-        reader = self._session().reader(version, family=_family(kernels))
-        return load_tensors(wanted, reader, device=device, report=as_report(progress))
+        reader = self._session().reader(version, family=family)
+        state = load_tensors(wanted, reader, device=device, report=as_report(progress))
+        preview = fidelity == "preview" and version.preview is not None
+        return PreviewState(state) if preview else state
 
     def tensor(
         self, revision: str, name: str, *, rows: slice | None = None, fidelity: Fidelity = "exact"
     ) -> torch.Tensor:
-        """One tensor of a version, or some rows of its first axis."""
-        from deltastore.materialize.state_dicts import selected, torch_tensor
+        """One tensor of a version, or some rows of its first axis.
 
+        Args:
+            revision: to read from.
+            name: the tensor's, or `path:name` where several files have one of that name.
+            rows: of the first axis; all when None.
+            fidelity: `preview` for the previewed tensor.
+
+        Raises:
+            AmbiguousError: several files have different tensors of that name.
+            NotFoundError: there is none.
+        """
+        from deltastore.materialize.state_dicts import named, some_rows, torch_tensor
+
+        check_fidelity(fidelity)
         version = self._session().version(self._resolve(revision).commit)
-        wanted = selected(_weights(version, fidelity), None).get(name)
+        wanted = named(_weights(version, fidelity), name)
         if wanted is None:
             raise NotFoundError(
                 f"{revision} has no tensor {name!r}", hint=_close(name, version.tensors)
             )
         content = self._session().reader(version).read(wanted.digest, wanted.spec)
         found = torch_tensor(content, wanted.spec)
-        return found if rows is None else found[rows]
+        return found if rows is None else some_rows(found, rows)
 
 
 def _weights(version: Version, fidelity: Fidelity) -> tuple[VersionFile, ...]:
-    if fidelity not in get_args(Fidelity):
-        raise UsageError(f"no fidelity {fidelity!r}", hint="exact or preview")
     return version.preview_weights if fidelity == "preview" else version.weights
 
 
