@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -64,25 +64,28 @@ def compare(
     b: Side,
     base: Callable[[NamedTensor], Bytes | None] = lambda _tensor: None,
     *,
-    report: Callable[[str], None] = lambda _name: None,
+    report: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Diff:
-    """Files and tensors of A and B; weights are read only where digests differ.
+    """Files and tensors of A and B; where digests agree, only one side's weights are read.
 
     Args:
         a: the older, or first, side.
         b: the other one.
         base: the tensor of the base both record, of the same name, dtype and shape; None without.
-        report: called with the name of each tensor that was read.
+        report: called with bytes of tensors done and in all, after each one.
 
     Returns:
         A `Diff` without labels, tensors sorted by how much they changed.
     """
     found = diff_manifests(a.manifest, b.manifest, partial(_specs, a, b))
+    sides = _Sides(a, b, base)
     total = _Sums()
     changes = []
+    done, whole = 0, sum(_nbytes(change) for change in found.tensors)
     for change in found.tensors:
-        changes.append(_tensor(change, a, b, base, total))
-        report(change.name)
+        changes.append(_tensor(change, sides, total))
+        done += _nbytes(change)
+        report(done, whole)
     files = tuple(
         FileChange(file.path, "unchanged" if file.status == "same" else file.status)
         for file in found.files
@@ -100,22 +103,37 @@ def _specs(a: Side, b: Side, file: ManifestFile) -> Sequence[TensorSpec]:
     return a.specs(file) if a.manifest.file(file.path) == file else b.specs(file)
 
 
-def _tensor(
-    change: NamedChange,
-    a: Side,
-    b: Side,
-    base: Callable[[NamedTensor], Bytes | None],
-    total: _Sums,
-) -> TensorChange:
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """What tensors are read from."""
+
+    a: Side
+    b: Side
+    base: Callable[[NamedTensor], Bytes | None]
+
+
+def _comparable(change: NamedChange) -> bool:
+    return change.status in ("changed", "unchanged")
+
+
+def _nbytes(change: NamedChange) -> int:
+    """Bytes of a tensor that is read, on one side."""
+    return change.before.spec.nbytes if change.before and _comparable(change) else 0
+
+
+def _tensor(change: NamedChange, sides: _Sides, total: _Sums) -> TensorChange:
     before, after = change.before, change.after
     size = max(side.spec.size for side in (before, after) if side is not None)
-    if before is None or after is None or change.status in ("reshaped", "retyped"):
+    if before is None or after is None or not _comparable(change):
         return TensorChange(change.name, change.status, size=size)
-    if change.status == "unchanged":
-        total.words += size
-        return TensorChange(change.name, change.status, 0.0, 0.0, 1.0, None, 0.0, size)
-    sums = _sums(a.read(before), b.read(after), base(before), DTYPES[before.spec.dtype])
-    total.add(sums)
+    dtype = DTYPES[before.spec.dtype]
+    same = change.status == "unchanged"
+    if same and dtype.name in _OPAQUE:
+        sums = _Sums(before.spec.nbytes // dtype.word_bytes, numeric=False)
+    else:
+        first = sides.a.read(before)
+        sums = _sums(first, first if same else sides.b.read(after), sides.base(before), dtype)
+    total.add(replace(sums, numeric=False) if same else sums)
     return _change(change, sums, size)
 
 
@@ -128,8 +146,8 @@ def _change(change: NamedChange, sums: _Sums, size: int) -> TensorChange:
         status=change.status,
         norm=_finite(math.sqrt(sums.dd)),
         relative_norm=_ratio(math.sqrt(sums.dd), math.sqrt(sums.aa)),
-        cosine=_ratio(sums.ab, math.sqrt(sums.aa) * math.sqrt(sums.bb)),
-        task_cosine=_ratio(sums.task_ab, math.sqrt(sums.task_aa) * math.sqrt(sums.task_bb)),
+        cosine=_cosine(sums.ab, sums.aa, sums.bb),
+        task_cosine=_cosine(sums.task_ab, sums.task_aa, sums.task_bb),
         changed_fraction=fraction,
         size=size,
     )
@@ -174,6 +192,12 @@ def _values(words: Words, dtype: Dtype) -> npt.NDArray[np.float64]:
         return widened(words, dtype).astype(np.float64)
     signed = words.view(f"i{words.itemsize}") if dtype.kind == "int" else words
     return signed.astype(np.float64)
+
+
+def _cosine(ab: float, aa: float, bb: float) -> float | None:
+    if ab == aa == bb and aa and math.isfinite(aa):
+        return 1.0  # of equal vectors, without the last digit that two roots may cost
+    return _ratio(ab, math.sqrt(aa) * math.sqrt(bb))
 
 
 def _ratio(numerator: float, denominator: float) -> float | None:

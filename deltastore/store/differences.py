@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from deltastore.checkpoints.folder import scan
@@ -52,14 +53,9 @@ def difference(
         a, b = _parent_of(session, a, resolve), a
     first, second = (_open(session, text, resolve) for text in (a, b))
     base = first.base if first.base == second.base else None
-    done = 0
-
-    def count(_name: str) -> None:
-        nonlocal done
-        done += 1
-        report("diff", done, 0)
-
-    found = compare(first.side, second.side, _base_reader(session, base), report=count)
+    found = compare(
+        first.side, second.side, _base_reader(session, base), report=partial(report, "diff")
+    )
     return replace(found, a=first.label, b=second.label)
 
 
@@ -91,7 +87,7 @@ def _base_reader(session: Session, base: CommitId | None) -> Callable[[NamedTens
     reader = session.reader(version)
 
     def read(tensor: NamedTensor) -> Bytes | None:
-        found = version.tensors.get(tensor.spec.name)
+        found = version.counterpart(tensor.path, tensor.spec.name)
         if found is None or found.entry.spec != tensor.spec:
             return None
         return reader.read(found.digest, tensor.spec)

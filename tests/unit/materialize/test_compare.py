@@ -101,3 +101,55 @@ def test_the_most_changed_come_first(tmp_path: Path) -> None:
     b = {"small": a["small"] * 1.01, "large": a["large"] * 3, "none": a["none"]}
     names = [change.name for change in diff(tmp_path, a, b).tensors]
     assert names == ["large", "small", "none"]
+
+
+def test_numbers_of_unchanged_tensors_are_defined_or_none(tmp_path: Path) -> None:
+    state = {
+        "zero": torch.zeros(4),
+        "nan": torch.tensor([math.nan, 1.0]),
+        "inf": torch.tensor([math.inf, 1.0]),
+        "flags": torch.tensor([True, False]),
+        "none": torch.empty(0),
+        "plain": torch.tensor([0.1, 0.2, 0.7]),
+    }
+    found = {change.name: change for change in diff(tmp_path, state, state).tensors}
+    assert {change.status for change in found.values()} == {"unchanged"}
+    numbers = {
+        name: (c.norm, c.relative_norm, c.cosine, c.task_cosine, c.changed_fraction)
+        for name, c in found.items()
+    }
+    assert numbers == {
+        "zero": (0.0, None, None, None, 0.0),
+        "nan": (None, None, None, None, 0.0),
+        "inf": (None, None, None, None, 0.0),
+        "flags": (None, None, None, None, 0.0),
+        "none": (0.0, None, None, None, None),
+        "plain": (0.0, 0.0, 1.0, None, 0.0),
+    }
+
+
+def test_task_cosines_of_unchanged_tensors(tmp_path: Path) -> None:
+    state = {"moved": torch.tensor([1.0, 2.0]), "kept": torch.tensor([3.0, 4.0])}
+    base = {"moved": torch.tensor([1.0, 1.0]), "kept": state["kept"]}
+    found = {change.name: change for change in diff(tmp_path, state, state, base).tensors}
+    assert found["moved"].task_cosine == 1.0
+    assert found["kept"].task_cosine is None
+
+
+def test_only_tensors_that_changed_count_in_the_whole(tmp_path: Path) -> None:
+    a = {"same": torch.full((6,), 9.0), "w": torch.ones(2)}
+    found = diff(tmp_path, a, a | {"w": torch.full((2,), 3.0)})
+    assert found.relative_norm == pytest.approx(2.0)
+    assert found.changed_fraction == pytest.approx(2 / 8)
+
+
+def test_progress_is_in_bytes(tmp_path: Path) -> None:
+    a = {"same": torch.zeros(4), "changed": torch.zeros(2), "gone": torch.zeros(9)}
+    b = {"same": torch.zeros(4), "changed": torch.ones(2)}
+    told: list[tuple[int, int]] = []
+    compare(
+        side(tmp_path / "a", a),
+        side(tmp_path / "b", b),
+        report=lambda done, whole: told.append((done, whole)),
+    )
+    assert told == [(8, 24), (8, 24), (24, 24)]
