@@ -195,6 +195,6 @@ def _number(connection: Connection, commit: CommitId) -> int:
     if not rows:
         raise NotFoundError(
             f"the catalog does not know commit {commit}",
-            hint="deltastore fsck, if the store has it; deltastore reindex makes the catalog anew",
+            hint="deltastore fsck tells whether the store has it",
         )
     return int(rows[0][0])

@@ -102,10 +102,10 @@ class Looking(OpenedStore):
         from deltastore.maintenance.stats import store_stats, version_stats
 
         self._log.refresh()
-        catalog = self._catalog()
         if revision is None:
-            return store_stats(catalog)
-        return version_stats(self._session(), catalog, self.resolve(revision))
+            return store_stats(self._catalog())
+        commit = self.resolve(revision)
+        return version_stats(self._session(), self._catalog(), commit)
 
     def _known_model(self, model: str | None) -> str | None:
         if model is not None and model not in self._log.state.models():
