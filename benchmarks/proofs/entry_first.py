@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deltastore.storage.backend import Backend
     from deltastore.storage.packing import SpooledPack
 
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.02
 
 
 def put_entries_first() -> None:

@@ -46,15 +46,17 @@ class InterruptingProof:
 
     Args:
         folder: to work in.
+        family: of the models.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, family: Synthetic = FAMILY) -> None:
+        self._family = family
         self.store = folder / "store"
         self._out = folder / "out"
         self._tuned = folder / "tuned"
         self._variant = 0
         base = folder / "base"
-        write_checkpoint(base, FAMILY)
+        write_checkpoint(base, family)
         self._hashes = {file.name: _sha256(file) for file in base.iterdir()}
         place = (*INSTALLED, "-s", str(self.store))
         commit = [*place, "commit", str(base), "--to", "me/base", "-m", "base"]
@@ -82,7 +84,7 @@ class InterruptingProof:
 
     def _commit(self) -> list[str]:
         self._variant += 1
-        write_checkpoint(self._tuned, FAMILY, variant=self._variant)
+        write_checkpoint(self._tuned, self._family, variant=self._variant)
         options = ["--to", "me/tuned", "--base", "me/base", "-m", "tuned", "--json"]
         return [*INSTALLED, "-s", str(self.store), "commit", str(self._tuned), *options]
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILY", "Killed", "KillingProof"]
 
-FAMILY = Synthetic(tensors=16, rows=1024, columns=512)
-"""16 MiB of weights."""
+FAMILY = Synthetic(tensors=96, rows=128, columns=256)
+"""6 MiB of weights."""
 
 NEWEST = 5
 BRANCH = "me/tuned"
@@ -85,7 +85,7 @@ class KillingProof:
         options = ["--to", to, "--base", base, "-m", str(self._variant), "--json"]
         return [*self._program, "-s", str(self.store), "commit", str(source), *options]
 
-    def duration(self, rounds: int = 5) -> float:
+    def duration(self, rounds: int = 3) -> float:
         """Median seconds of a commit that nobody kills."""
         ran = [run(self.command()) for _ in range(rounds)]
         seconds = median_seconds(ran)

@@ -1,7 +1,7 @@
-"""`deltastore` with packs of 32 KiB instead of 512 MiB, for proofs that need many packs.
+"""`deltastore` with packs of 8 KiB instead of 512 MiB, for proofs that need many packs.
 
-A model of some megabytes then makes as many packs as one of 100 GB does, and publishing them takes
-a similar share of a commit. Nothing else differs.
+A model of some megabytes then makes as many packs as one of 100 GB does, and publishing them is a
+large part of a commit. Nothing else differs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from deltastore.storage.spool import PackSpool
 from deltastore_cli.main import main
 
-PACK_BYTES = 32 << 10
+PACK_BYTES = 8 << 10
 
 
 def shrink_packs() -> None:

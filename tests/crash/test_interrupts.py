@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.proofs.checkpoints import Synthetic
 from benchmarks.proofs.interrupting import InterruptingProof
 from benchmarks.proofs.programs import environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+FAMILY = Synthetic(shards=3, tensors=4, rows=256, columns=512)
 INTERRUPTS = 8
 
 
 @pytest.fixture(scope="module")
 def proof(tmp_path_factory: pytest.TempPathFactory) -> InterruptingProof:
-    return InterruptingProof(tmp_path_factory.mktemp("interrupts"))
+    return InterruptingProof(tmp_path_factory.mktemp("interrupts"), FAMILY)
 
 
 def test_an_interrupted_commit_is_recorded_or_not_and_says_which(proof: InterruptingProof) -> None:

@@ -13,7 +13,7 @@ from benchmarks.proofs.programs import ENTRY_FIRST
 if TYPE_CHECKING:
     from pathlib import Path
 
-FAMILY = Synthetic(tensors=8, rows=512, columns=512)
+FAMILY = Synthetic(tensors=32, rows=128, columns=256)
 KILLS = 8
 
 
