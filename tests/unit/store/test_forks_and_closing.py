@@ -78,7 +78,7 @@ def test_a_child_is_told_although_another_thread_held_the_lock(
 
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait()
+    assert held.wait(SECONDS_IN_A_CHILD)
     try:
         assert in_a_child(lambda: call(store)) == StorageError.__name__
     finally:
