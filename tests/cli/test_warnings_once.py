@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 from safetensors.numpy import save_file
 
 import deltastore
@@ -13,6 +12,8 @@ from deltastore_cli.main import run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def test_each_warning_is_said_once(
