@@ -122,7 +122,7 @@ class Weights(OpenedStore):
             NotFoundError: no tensor fits.
         """
         from deltastore.materialize.export import Form, export, export_dtype
-        from deltastore.materialize.state_dicts import selected
+        from deltastore.materialize.naming import selected
         from deltastore.store.inputs import local_path
 
         check_fidelity(fidelity)
@@ -180,11 +180,11 @@ class Weights(OpenedStore):
             IncompatibleError: files of the version have different tensors of one name.
             NotFoundError: no tensor fits.
         """
+        from deltastore.materialize.naming import selected
         from deltastore.materialize.state_dicts import (
             PreviewState,
             check_device,
             load_tensors,
-            selected,
         )
 
         family = _family(kernels)
@@ -212,7 +212,8 @@ class Weights(OpenedStore):
             AmbiguousError: several files have different tensors of that name.
             NotFoundError: there is none.
         """
-        from deltastore.materialize.state_dicts import named, some_rows, torch_tensor
+        from deltastore.materialize.naming import named
+        from deltastore.materialize.state_dicts import some_rows, torch_tensor
 
         check_fidelity(fidelity)
         version = self._session().version(self._resolve(revision).commit)
