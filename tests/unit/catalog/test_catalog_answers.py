@@ -79,6 +79,43 @@ def test_a_deleted_branch_holds_nothing_until_it_is_back(world: World, catalog: 
     assert catalog.garbage().sections == 0
 
 
+def test_a_commit_that_was_collected_can_be_stored_again(world: World, catalog: Catalog) -> None:
+    ref = "models/me/a/heads/main"
+    commit = world.commit({"a": tensor(1)}, ref=ref)
+    catalog.sync(world.log, world.history)
+    world.entry({ref: None}, condemn=[world.meta(commit)])
+    catalog.sync(world.log, world.history)
+    with pytest.raises(NotFoundError, match=commit):
+        catalog.own_bytes(commit)
+    world.rehome(commit)
+    world.entry({ref: commit})
+    catalog.sync(world.log, world.history)
+    assert catalog.holders([tensor(1)]) == {tensor(1): commit}
+    assert answers(catalog, world) == Oracle(world).answers()
+
+
+def test_sections_of_condemned_packs_do_not_count(world: World, catalog: Catalog) -> None:
+    ref = "models/me/a/heads/main"
+    commit = world.commit({"a": tensor(1)}, ref=ref)
+    catalog.sync(world.log, world.history)
+    assert catalog.codec_bytes(commit)["dense/1"]
+    world.entry(condemn=[pack for pack in world.log.state.live if pack != world.meta(commit)])
+    catalog.sync(world.log, world.history)
+    assert catalog.codec_bytes(commit) == {}
+    assert catalog.stats().packs == 1
+
+
+def test_commits_that_move_to_another_meta_pack_stay_one(world: World, catalog: Catalog) -> None:
+    commit = world.commit({"a": tensor(1)})
+    catalog.sync(world.log, world.history)
+    before = world.meta(commit)
+    world.rehome(commit)
+    world.entry(condemn=[before])
+    catalog.sync(world.log, world.history)
+    assert catalog.stats().commits == 1
+    assert answers(catalog, world) == Oracle(world).answers()
+
+
 def test_what_is_reached_is_extended_without_looking_at_everything(
     world: World, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
