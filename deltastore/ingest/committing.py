@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from deltastore.ingest.requests import Request
     from deltastore.ingest.written import WrittenVersion
     from deltastore.materialize.session import Session
+    from deltastore.storage.packing import SpooledPack
     from deltastore.storage.records import PackId
 
 __all__ = ["commit"]
@@ -112,14 +113,18 @@ class _Commit:
         encoder = TensorEncoder(self.session.workers, self.request.density or "0.05")
         with PackSpool(folder, self.request.producer) as spool:
             writer = VersionWriter(
-                spool, encoder, self.known, density=self.request.density, report=report
+                spool,
+                encoder,
+                self.known,
+                density=self.request.density,
+                publish=self._publish,
+                report=report,
             )
             written = writer.write(source, lambda manifest: self._is_at(self.tip, manifest))
             if written is None and self.tip is not None:
                 return self._nothing_new(self.tip)
             if self.maybe_mine or written is None:
                 raise self._moved(self.tip)
-            self._publish(written)
             try:
                 return self._record(written, folder)
             except _NothingNew as found:
@@ -202,10 +207,9 @@ class _Commit:
 
     # writing
 
-    def _publish(self, written: WrittenVersion) -> None:
-        for pack in written.packs:
-            self.stored += publish(self.session.backend, pack)
-            self.mine.add(pack.pack)
+    def _publish(self, pack: SpooledPack) -> None:
+        self.stored += publish(self.session.backend, pack)
+        self.mine.add(pack.pack)
 
     def _record(self, written: WrittenVersion, folder: Path) -> Committed:
         packs = {placement.pack for placement in written.placements}

@@ -1,7 +1,7 @@
 """A source into packs: every file and tensor that the store lacks, encoded and verified.
 
 What comes out is a `WrittenVersion`: finished local packs, the manifests, and what to tell people.
-Nothing is in the store yet.
+They are in the store by then, but nobody sees them until a log entry names them.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class VersionWriter:
         encoder: makes representations.
         known: what may be reused and referred to.
         density: of previews, as decimal text; None for none.
+        publish: puts a pack that is full into the store; until an entry names it, it is nothing.
         report: called with the bytes of each finished piece.
     """
 
@@ -54,8 +55,11 @@ class VersionWriter:
         known: KnownVersions,
         *,
         density: str | None,
+        publish: Callable[[SpooledPack], None],
         report: Callable[[int], None],
     ) -> None:
+        self._publish = publish
+        self._packs: list[SpooledPack] = []
         self._spool = spool
         self._encoder = encoder
         self._known = known
@@ -89,7 +93,8 @@ class VersionWriter:
 
     def _finish(self, manifest: Manifest) -> WrittenVersion:
         self._measure_taken_over()
-        packs = self._spool.finish()
+        self._publish_finished(self._spool.finish())
+        packs = tuple(self._packs)
         tally = self._tally
         reused = tuple(self._reused)
         return WrittenVersion(
@@ -106,6 +111,12 @@ class VersionWriter:
             too_deep=tally.too_deep,
             blobs=tuple(tally.blobs),
         )
+
+    def _publish_finished(self, packs: Iterable[SpooledPack]) -> None:
+        """Publish full packs at once, so that little is spooled however large a version is."""
+        for pack in packs:
+            self._publish(pack)
+            self._packs.append(pack)
 
     def _placements(
         self, packs: Iterable[SpooledPack], reused: Sequence[Digest]
@@ -161,6 +172,7 @@ class VersionWriter:
         if blob_digest(size, Digest(content.hexdigest())) != digest:
             raise _changing(file.path)
         self._written[digest] = "blob"
+        self._publish_finished(self._spool.take())
         return stored
 
     def _weights(self, file: SourceFile) -> ManifestFile:
@@ -198,6 +210,7 @@ class VersionWriter:
             self._preview_of_stored(digest, path, spec, data)
         else:
             self._encode(digest, path, spec, data)
+            self._publish_finished(self._spool.take())
         self._report(spec.nbytes)
         return digest
 

@@ -61,10 +61,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class WrittenVersion:
-    """A version whose new content is in local packs.
+    """A version whose new content is in the store, and that no log entry names yet.
 
     Attributes:
-        packs: finished, not yet published.
+        packs: published.
         manifest: of the exact content.
         preview: of the previewed content, or None.
         preview_error: |exact - preview| / |exact - base|; None without a preview.
