@@ -68,7 +68,8 @@ class RefChange:
     def _check_free(self, state: LogState, old: CommitId | None, label: str) -> None:
         if self.kind == "branch" and old is not None and not self._force:
             raise ExistsError(
-                f"{label} exists, at {short(old)}", hint="branch -f moves it, and says how to move it back"
+                f"{label} exists, at {short(old)}",
+                hint="branch -f moves it, and says how to move it back",
             )
         known = state.refs.get(self.full)
         if self.kind == "tag" and known is not None and known.last != self.commit:

@@ -340,7 +340,8 @@ class _Commit:
         now = f"it is at {short(tip)}" if tip else "it does not exist"
         return ConflictError(
             f"{self._name()} moved: {began}, {now}; nothing was recorded",
-            hint=f"keep yours beside it: commit --to {self._name()}-2, then merge the weights",
+            hint="log shows what came; commit without --expect to build on it, or beside it: "
+            f"--to {self._name()}-2",
         )
 
     def _name(self) -> str:
