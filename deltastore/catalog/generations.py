@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ KEPT_TAILS = 2
 
 KEPT_BAD = 2
 PAUSE_SECONDS = 0.05
+DAY_SECONDS = 86_400.0
 
 Role = Literal["base", "tail"]
 
@@ -113,6 +115,14 @@ class Generations:
         """A name for a file in the making."""
         return self.folder / f"tmp-{os.getpid()}-{secrets.token_hex(8)}.duckdb"
 
+    def spill(self) -> Path | None:
+        """A name for a folder of one connection's overflow; None where nothing can be written.
+
+        DuckDB makes it when it needs it, and removes all that is in it at the end.
+        """
+        writable = self.folder.is_dir() and os.access(self.folder, os.W_OK)
+        return self.folder / f"spill-{secrets.token_hex(8)}" if writable else None
+
     def publish(self, made: Path, role: Role, v: int) -> Path:
         """Give a finished file its name, durably; for the holder of the lock.
 
@@ -137,8 +147,16 @@ class Generations:
         old = [each for i, each in enumerate(tails) if i >= KEPT_TAILS or each.v <= newest]
         _remove(each.path for each in (*bases[1:], *old))
         _remove(self.folder.glob("tmp-*"))
+        self._remove_spills()
         bad = sorted(self.folder.glob("*.bad"), key=lambda path: path.name, reverse=True)
         _remove(bad[KEPT_BAD:])
+
+    def _remove_spills(self) -> None:
+        """Of processes that were killed: nobody spills for a day."""
+        for path in self.folder.glob("spill-*"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > DAY_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def _locked(descriptor: int, deadline: float) -> bool:

@@ -81,8 +81,7 @@ class Opener:
 
     def connect(self) -> Connection:
         """A connection with nothing in it that may spill into the catalog's folder."""
-        folder = self.generations.folder
-        return connect(self.resources, folder / "spill" if folder.is_dir() else None)
+        return connect(self.resources, self.generations.spill())
 
     def new_meta(self) -> Meta:
         """Of a catalog of this store that holds nothing yet."""

@@ -141,7 +141,7 @@ class Story:
             keeping.MAX_TAIL_ENTRIES = before
 
 
-@settings(max_examples=settings.default.max_examples // 2 if settings.default else 12)
+@settings(max_examples=(settings.default or settings()).max_examples // 3)
 @given(steps=STEPS)
 def test_following_a_store_is_the_same_as_reading_it_whole(
     steps: tuple[list[tuple[Any, bool]], list[tuple[Any, bool]]],

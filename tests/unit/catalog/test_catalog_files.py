@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ import pytest
 
 from deltastore.catalog import building, keeping
 from deltastore.catalog.catalog import Catalog
+from deltastore.catalog.connecting import Resources, ask, connect
 from deltastore.catalog.generations import Generations
 from deltastore.catalog.schema import STORAGE
 from tests.unit.catalog.oracle import Oracle, answers
@@ -313,11 +314,37 @@ def test_leftovers_of_killed_writers_and_old_tails_are_removed(tmp_path: Path) -
         catalog.sync(world.log, world.history)
         folder = files(tmp_path, world)[0].parent
         (folder / "tmp-1-dead.duckdb").write_bytes(b"half")
+        for name in ("spill-old", "spill-new"):
+            (folder / name).mkdir()
+            (folder / name / "duckdb_temp").write_bytes(b"overflow")
+        os.utime(folder / "spill-old", (0, 0))
         for seed in range(4):
             world.commit({"a": tensor(seed)})
             catalog.sync(world.log, world.history)
     names = sorted(path.name[:4] for path in folder.iterdir() if path.suffix == ".duckdb")
     assert names == ["base", "tail", "tail"]
+    assert [path.name for path in folder.glob("spill-*")] == ["spill-new"]
+
+
+LARGE = "SELECT count(*) FROM (SELECT DISTINCT hash(range) FROM range(3000000))"
+
+
+def test_what_does_not_fit_into_memory_is_spilled_and_removed(tmp_path: Path, world: World) -> None:
+    url = world.backend.url
+    with (
+        closing(connect(Resources("48MB", 1), None)) as without,
+        pytest.raises(duckdb.OutOfMemoryException),
+    ):
+        ask(without, LARGE)
+    check(tmp_path, world)
+    catalog = Catalog(tmp_path, world.log.form.store_id, url, memory_limit="48MB", threads=1)
+    with catalog:
+        catalog.sync(*world.fresh())
+        opened = catalog._keeper.opened
+        assert opened is not None
+        assert ask(opened.connection, LARGE) == [(3_000_000,)]
+        assert list(tmp_path.rglob("spill-*"))
+    assert not list(tmp_path.rglob("duckdb_temp*"))
 
 
 def test_rebuilding_starts_from_the_store(pair: tuple[Path, list[Path]], world: World) -> None:
