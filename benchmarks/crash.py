@@ -5,8 +5,9 @@ Usage: python -m benchmarks.crash [--kills 200] [--interrupts 50] [--seed 1] [--
 Each kill: a new fine-tune of one base is committed by the command line as a process, which gets
 SIGKILL at a time uniform over 0 to 1.1 times the measured duration of such a commit. Then the log's
 chain, every byte of every pack, and all tensors of the newest five commits are verified; in the end
-those of all. The program is the command line with packs of 8 KiB instead of 512 MiB, so that 6 MiB
-of weights make about as many packs as 200 GB do, and publishing them is a large part of a commit.
+those of all. The program is the command line with packs of 8 KiB instead of 512 MiB and flushes
+that take 10 ms longer, as on a hard disk: 3 MiB of weights then make about as many packs as 30 GB
+do, and publishing them is a large part of a commit.
 A broken writer, whose log entries come before their packs, must fail the same inspection.
 
 Each interrupt: SIGINT at a uniform time to a commit, or to a checkout, by the installed program.

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILY", "Killed", "KillingProof"]
 
-FAMILY = Synthetic(tensors=96, rows=128, columns=256)
-"""6 MiB of weights."""
+FAMILY = Synthetic(tensors=48, rows=128, columns=256)
+"""3 MiB of weights."""
 
 NEWEST = 5
 BRANCH = "me/tuned"

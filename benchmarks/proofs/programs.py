@@ -23,7 +23,7 @@ INSTALLED = (str(Path(sys.executable).with_name("deltastore")),)
 """The program as users start it."""
 
 SMALL_PACKS = (sys.executable, "-m", "benchmarks.proofs.small_packs")
-"""The same with packs of 8 KiB."""
+"""The same with packs of 8 KiB and slow flushes."""
 
 ENTRY_FIRST = (sys.executable, "-m", "benchmarks.proofs.entry_first")
 """A broken one: its log entries are there before the packs they name."""
