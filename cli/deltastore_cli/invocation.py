@@ -31,7 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Invocation"]
 
-_RECORDING = frozenset({"init", "commit", "branch", "tag"})
+_RECORDING = frozenset(
+    {
+        "branch",
+        "commit",
+        "init",
+        "tag",
+    }
+)
 _MEMORY = re.compile(r"(?:^|::)memory:", re.IGNORECASE)
 
 NO_STORE_HINT = """\

@@ -26,15 +26,36 @@ __all__ = ["cli", "main", "run"]
 
 READER_GONE = 141
 
+_PLACES = {
+    "start": (
+        "start:init",
+        "start:config",
+        "start:doctor",
+        "start:completion",
+    ),
+    "record": (
+        "record:commit",
+        "record:branch",
+        "record:tag",
+    ),
+    "look": (
+        "look:log",
+        "look:show",
+        "look:diff",
+        "look:ls",
+        "look:stats",
+    ),
+    "share": (
+        "share:checkout",
+        "share:export",
+    ),
+    "maintain": ("maintain:fsck",),
+}
+"""Module and function of each command, by group, in the order that people read them."""
+
 COMMANDS: CommandTable = {
-    group: {name: f"deltastore_cli.{module}:{name}" for name in names.split()}
-    for group, module, names in (
-        ("start", "start", "init config doctor completion"),
-        ("record", "record", "commit branch tag"),
-        ("look", "look", "log show diff ls stats"),
-        ("share", "share", "checkout export"),
-        ("maintain", "maintain", "fsck"),
-    )
+    group: {place.partition(":")[2]: f"deltastore_cli.{place}" for place in places}
+    for group, places in _PLACES.items()
 }
 
 

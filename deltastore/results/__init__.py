@@ -1,0 +1,52 @@
+"""What the public calls return: frozen values whose fields are those of the JSON documents.
+
+Sizes are bytes, times RFC 3339 UTC text, ids full hex. Fields are added, never renamed or removed.
+"""
+
+from __future__ import annotations
+
+from deltastore.results.care import Doctor, Finding, Fsck
+from deltastore.results.changes import Diff, FileChange, TensorChange
+from deltastore.results.looking import (
+    CommitInfo,
+    FileInfo,
+    Listing,
+    LogResult,
+    ModelInfo,
+    RefInfo,
+    Stats,
+    TensorInfo,
+)
+from deltastore.results.recording import (
+    Commit,
+    InitResult,
+    KeptWhole,
+    RefMoveResult,
+    TensorCounts,
+)
+from deltastore.results.weights import CheckoutResult, ExportResult, Fidelity
+
+__all__ = [
+    "CheckoutResult",
+    "Commit",
+    "CommitInfo",
+    "Diff",
+    "Doctor",
+    "ExportResult",
+    "Fidelity",
+    "FileChange",
+    "FileInfo",
+    "Finding",
+    "Fsck",
+    "InitResult",
+    "KeptWhole",
+    "Listing",
+    "LogResult",
+    "ModelInfo",
+    "RefInfo",
+    "RefMoveResult",
+    "Stats",
+    "TensorChange",
+    "TensorCounts",
+    "TensorInfo",
+]
