@@ -77,7 +77,7 @@ def placed(placements: Iterable[Placement]) -> tuple[PlacedRepresentation, ...]:
 
     def key(placement: Placement) -> tuple[object, ...]:
         record = placement.record
-        inputs = tuple((each.digest, each.rows or ()) for each in record.inputs)
+        inputs = tuple((each.digest, each.rows or (), each.transposed) for each in record.inputs)
         return (record.digest, record.codec, record.parameters, inputs, record.blocks)
 
     groups = groupby(sorted(placements, key=key), key=key)

@@ -45,9 +45,9 @@ __all__ = ["Encoded", "EncodedTensor", "PreviewLayer", "Reference", "TensorEncod
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A stored tensor that a delta may be taken against, read whole."""
+    """A stored tensor that a delta may be taken against: how it is seen, and its words seen so."""
 
-    digest: Digest
+    source: Input
     words: Words
 
 
@@ -134,7 +134,7 @@ class TensorEncoder:
             digest: of the tensor.
             spec: its dtype and shape.
             data: its raw bytes.
-            base: the base's tensor of the same dtype and shape, or None.
+            base: the base's tensor, seen as this dtype and shape, or None.
             parent: the parent's, or None.
             preview: whether to make a preview against the base.
 
@@ -188,8 +188,8 @@ class TensorEncoder:
             error += errors[0]
             change += errors[1]
         found = tensor_digest(work.spec.dtype, work.spec.shape, Digest(content.hexdigest()))
-        base = work.references["base"].digest
-        if found in (base, work.digest):
+        base = work.references["base"].source
+        if found in (base.digest, work.digest):
             return None
         how = _representation(work, found, "ternary/1", plan.parameters, (base,))
         return PreviewLayer(Encoded(how, tuple(payloads)), plan, error, change)
@@ -201,7 +201,7 @@ class TensorEncoder:
         encoders = {option: _encoder(work, option, layer) for option in options}
         choice = smallest(encoders, work.layout.count, run=self._workers.map)
         option = choice.candidate
-        inputs = tuple(_digest(work, role, layer) for role in option.inputs)
+        inputs = tuple(_input(work, role, layer) for role in option.inputs)
         how = _representation(
             work, work.digest, option.codec, _parameters(work, option.codec), inputs
         )
@@ -227,14 +227,14 @@ def _work(
     references: dict[InputRole, Reference] = {}
     if base is not None:
         references["base"] = base
-    if parent is not None and (base is None or parent.digest != base.digest):
+    if parent is not None and (base is None or parent.source != base.source):
         references["parent"] = parent
     dtype = DTYPES[spec.dtype]
     return _Work(digest, spec, dtype, block_layout(spec), as_words(data.data, dtype), references)
 
 
 def _representation(
-    work: _Work, digest: Digest, codec: str, parameters: Parameters, inputs: tuple[Digest, ...]
+    work: _Work, digest: Digest, codec: str, parameters: Parameters, inputs: tuple[Input, ...]
 ) -> Representation:
     return Representation(
         kind=Kind.TENSOR,
@@ -245,7 +245,7 @@ def _representation(
         dtype=work.spec.dtype,
         shape=work.spec.shape,
         parameters=canonical_json(dict(parameters)) if parameters else b"",
-        inputs=tuple(Input(source) for source in inputs),
+        inputs=inputs,
     )
 
 
@@ -266,10 +266,10 @@ def _parameters(work: _Work, codec: str) -> Parameters:
     return exact_parameters(work.spec) if codec == "exact/1" else {}
 
 
-def _digest(work: _Work, role: InputRole, layer: PreviewLayer | None) -> Digest:
+def _input(work: _Work, role: InputRole, layer: PreviewLayer | None) -> Input:
     if role == "preview" and layer is not None:
-        return layer.encoded.representation.digest
-    return work.references["base" if role == "reference" else role].digest
+        return Input(layer.encoded.representation.digest)
+    return work.references["base" if role == "reference" else role].source
 
 
 def _encoder(work: _Work, option: Candidate, layer: PreviewLayer | None) -> Callable[[int], bytes]:

@@ -9,17 +9,21 @@ from deltastore.codecs.blocks import as_words
 from deltastore.errors import IntegrityError, UnsupportedError
 from deltastore.ids import parse_json
 from deltastore.ingest.encoding import Reference
+from deltastore.ingest.pairing import paired
 from deltastore.materialize.closure import MAX_DEPTH
+from deltastore.materialize.seeing import seen
 from deltastore.specs import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from deltastore.ids import CommitId, Digest
+    from deltastore.ingest.pairing import Counterpart
     from deltastore.materialize.closure import Closure, Kept
     from deltastore.materialize.tensors import TensorReader
     from deltastore.materialize.versions import Version
     from deltastore.specs import TensorSpec
+    from deltastore.storage.records import Input
 
 __all__ = ["KnownVersion", "KnownVersions", "Proposals"]
 
@@ -36,15 +40,30 @@ MAX_STEPS = 4
 
 @dataclass(frozen=True, slots=True)
 class KnownVersion:
-    """A stored version and a reader of its tensors."""
+    """A stored version and a reader of its tensors.
+
+    Attributes:
+        version: opened.
+        reader: of its tensors.
+        pairs: (path, name) of tensors of the new version, and what stands for them here where names
+            do not tell.
+    """
 
     version: Version
     reader: TensorReader
+    pairs: Mapping[tuple[str, str], Counterpart] = field(default_factory=dict)
 
-    def counterpart(self, path: str, spec: TensorSpec) -> Digest | None:
-        """The digest of its tensor of that name, dtype and shape; the one in that file first."""
-        found = self.version.counterpart(path, spec.name)
-        return found.digest if found is not None and found.entry.spec == spec else None
+    def counterpart(self, path: str, spec: TensorSpec) -> Counterpart | None:
+        """Its tensor that stands for one of a new version.
+
+        The one it was paired with by content; else the one of that name, in that file first, if it
+        can be seen as that dtype and shape.
+        """
+        found = self.pairs.get((path, spec.name))
+        if found is not None:
+            return found
+        named = self.version.counterpart(path, spec.name)
+        return paired(named, spec) if named is not None else None
 
     def too_deep(self, digest: Digest) -> bool:
         """Whether no delta may be taken against a tensor of this version any more."""
@@ -52,12 +71,14 @@ class KnownVersion:
         return closure[digest].depth + 2 > MAX_DEPTH or steps(closure, digest) >= MAX_STEPS
 
     def reference(self, path: str, spec: TensorSpec) -> Reference | None:
-        """That tensor, read whole; None without one or if it is too deep."""
-        digest = self.counterpart(path, spec)
-        if digest is None or self.too_deep(digest):
+        """That tensor, read whole and seen so; None without one or if it is too deep."""
+        found = self.counterpart(path, spec)
+        if found is None or self.too_deep(found.tensor.digest):
             return None
-        content = self.reader.read(digest, spec)
-        return Reference(digest, as_words(content.data, DTYPES[spec.dtype]))
+        have = found.tensor.entry.spec
+        content = self.reader.read(found.tensor.digest, have)
+        words = as_words(content.data, DTYPES[have.dtype])
+        return Reference(found.source, seen(found.source, words, have, spec))
 
 
 def steps(closure: Closure, digest: Digest) -> int:
@@ -143,7 +164,7 @@ class KnownVersions:
         """One that has a representation of a digest."""
         return next((known for known in self.all if digest in known.version.closure), None)
 
-    def preview_of(self, digest: Digest, base: Digest, density: str) -> KnownPreview | None:
+    def preview_of(self, digest: Digest, base: Input, density: str) -> KnownPreview | None:
         """A stored preview of a tensor against that very base tensor, of that density."""
         for known in self.all:
             preview = known.version.previews.get(digest)
@@ -152,7 +173,7 @@ class KnownVersions:
             how = known.version.closure[preview].representation
             made_like = parse_json(how.parameters, what="parameters", max_bytes=1 << 16)
             same = made_like.get("density") == density and how.codec == PREVIEW_CODEC
-            if same and [source.digest for source in how.inputs] == [base]:
+            if same and how.inputs == (base,):
                 return KnownPreview(known, preview)
         return None
 

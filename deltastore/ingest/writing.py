@@ -265,9 +265,9 @@ class VersionWriter:
         if self._density is None or base is None or not self._layered(spec):
             return
         original = base.counterpart(path, spec)
-        if original is None or original == digest or digest in self._previews:
+        if original is None or original.tensor.digest == digest or digest in self._previews:
             return
-        found = self._known.preview_of(digest, original, self._density)
+        found = self._known.preview_of(digest, original.source, self._density)
         if found is not None:
             self._has(found.digest)
             self._previews[digest] = found.digest
@@ -308,10 +308,10 @@ class VersionWriter:
         tally.dense += kind == "dense"
         base = self._known.base
         if kind == "dense" and base:
-            digest = base.counterpart(path, spec)
-            if digest is None:
+            found = base.counterpart(path, spec)
+            if found is None:
                 tally.dense_names.append(spec.name)
-            elif base.too_deep(digest):
+            elif base.too_deep(found.tensor.digest):
                 tally.too_deep += 1
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deltastore.codecs.registry import CODECS, codec_named
 from deltastore.errors import CorruptError, MissingObjectError, UnsupportedError
+from deltastore.materialize.seeing import tensor_spec, view_problem
 from deltastore.storage.records import Kind
 
 if TYPE_CHECKING:
@@ -85,7 +86,6 @@ class Closure:
         Raises:
             MissingObjectError: none is complete, inputs included.
             CorruptError: the inputs go round in a circle, or deeper than 8 steps.
-            UnsupportedError: an input is seen through a view of its rows.
         """
         found = self.get(digest)
         if found is None:
@@ -131,8 +131,7 @@ class Closure:
     def _candidates(self, digest: Digest, *, live: bool, known: bool) -> Iterator[_Candidate]:
         for representation, placements in self._sections.get(digest, {}).items():
             usable = [p for p in placements if not live or self._is_live(p)]
-            views = any(source.rows is not None for source in representation.inputs)
-            if views or not _complete(representation, usable):
+            if not _complete(representation, usable):
                 continue
             if not known or self._knows(representation):
                 yield _Candidate(representation, tuple(usable))
@@ -145,9 +144,20 @@ class Closure:
     def _with_depth(self, candidate: _Candidate) -> Kept | None:
         inputs = [self._kept.get(digest) for digest in candidate.inputs]
         depth = max((1 + kept.depth for kept in inputs if kept is not None), default=0)
-        if None in inputs or depth > MAX_DEPTH:
+        if None in inputs or depth > MAX_DEPTH or self._misfit(candidate.representation):
             return None
         return Kept(candidate.representation, candidate.placements, depth)
+
+    def _misfit(self, how: Representation) -> str:
+        """What is wrong with how an input is seen, or an empty text; all inputs are kept."""
+        for source in how.inputs:
+            have = self._kept[source.digest].representation
+            if how.kind is not Kind.TENSOR or have.kind is not Kind.TENSOR:
+                return f"{source.digest} is an input, and not both are tensors"
+            problem = view_problem(source, tensor_spec(have), tensor_spec(how))
+            if problem:
+                return f"its input {source.digest}: {problem}"
+        return ""
 
     def _is_live(self, placement: Placement) -> bool:
         return self._live is None or placement.pack in self._live
@@ -169,14 +179,12 @@ class Closure:
         if complete is None:
             reason = "some of its blocks are in no section" if choices else "no section is known"
             return MissingObjectError(f"{digest}: {reason}", hint="deltastore fsck")
-        if any(source.rows is not None for source in complete.inputs):
-            return UnsupportedError(
-                f"{digest} is kept against some rows of another tensor",
-                hint="a newer deltastore can read it",
-            )
         for source in complete.inputs:
             if self.get(source.digest) is None:
                 return self._refusal(source.digest, (*path, digest))
+        misfit = self._misfit(complete)
+        if misfit:
+            return CorruptError(f"{digest}: {misfit}")
         return CorruptError(f"{digest}: more than {MAX_DEPTH} steps from a keyframe")
 
     def needed(self, digests: Iterable[Digest]) -> Iterator[Kept]:

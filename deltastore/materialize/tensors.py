@@ -1,22 +1,23 @@
 """Reconstruction: tensors back from their representations, verified by digest.
 
 Block i of a tensor depends on block i of its inputs only, so memory is the result and a few blocks,
-and all threads work on one tensor.
+and all threads work on one tensor. Inputs of another shape or dtype are read whole before.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from deltastore.codecs.blocks import block_layout
+from deltastore.codecs.blocks import as_words, block_layout
 from deltastore.codecs.registry import codec_named
 from deltastore.errors import CorruptError
 from deltastore.ids import bytes_digest, parse_json, short, tensor_digest
+from deltastore.materialize.seeing import is_plain, seen, tensor_spec
 from deltastore.specs import DTYPES
 from deltastore.storage.records import Kind
 from deltastore.storage.sections import cover
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from deltastore.materialize.closure import Closure, Kept
     from deltastore.specs import TensorSpec
     from deltastore.storage.packs import PackReader
+    from deltastore.storage.records import Input, Representation
 
 __all__ = ["Bytes", "TensorReader", "Wanted"]
 
@@ -54,9 +56,20 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
+    """One tensor to reconstruct.
+
+    Attributes:
+        wanted: what it must be.
+        layout: its blocks.
+        chain: what is decoded block by block, inputs first; all of its dtype and shape.
+        seen: inputs that are not, whole, as the tensor sees them.
+        result: where it goes.
+    """
+
     wanted: Wanted
     layout: BlockLayout
     chain: tuple[Kept, ...]
+    seen: Mapping[Input, Words]
     result: Bytes
 
 
@@ -103,32 +116,46 @@ class TensorReader:
         batch: list[_Task] = []
         stored = raw = 0
         for item in wanted:
-            chain = self._chain(item)
+            chain, others = self._chain(item)
             size = sum(kept.stored_bytes for kept in chain)
             full = stored + size > BATCH_BYTES or raw + item.spec.nbytes > 4 * BATCH_BYTES
             if batch and full:
                 yield batch
                 batch, stored, raw = [], 0, 0
+            views = {source: self._seen(source, item.spec) for source in others}
             result = np.empty(item.spec.nbytes, np.uint8)
-            batch.append(_Task(item, block_layout(item.spec), chain, result))
-            stored, raw = stored + size, raw + item.spec.nbytes
+            batch.append(_Task(item, block_layout(item.spec), chain, views, result))
+            stored, raw = stored + size, raw + item.spec.nbytes * (1 + len(views))
         if batch:
             yield batch
 
-    def _chain(self, item: Wanted) -> tuple[Kept, ...]:
-        """What the tensor is made from, inputs first, all of its dtype, shape and blocks."""
-        chain = tuple(self._closure.needed([item.digest]))
-        blocks = block_layout(item.spec).count
-        for kept in chain:
-            have = kept.representation
-            fits = have.kind is Kind.TENSOR and have.dtype == item.spec.dtype
-            if not fits or have.shape != item.spec.shape or have.blocks != blocks:
-                raise CorruptError(
-                    f"tensor {item.spec.name!r} ({short(item.digest)}): its representation is for "
-                    f"{have.dtype} {list(have.shape)}, not {item.spec.dtype} "
-                    f"{list(item.spec.shape)}"
-                )
-        return chain
+    def _chain(self, item: Wanted) -> tuple[tuple[Kept, ...], tuple[Input, ...]]:
+        """What the tensor is decoded from, inputs first, and the inputs that are read whole."""
+        chain: dict[Digest, Kept] = {}
+        others: dict[Input, None] = {}
+        self._follow(item.digest, item, chain, others)
+        return tuple(chain.values()), tuple(others)
+
+    def _follow(
+        self, digest: Digest, item: Wanted, chain: dict[Digest, Kept], others: dict[Input, None]
+    ) -> None:
+        kept = self._closure[digest]
+        _check_fits(kept.representation, item)
+        for source in kept.representation.inputs:
+            if not is_plain(source, self._spec(source.digest), item.spec):
+                others[source] = None
+            elif source.digest not in chain:
+                self._follow(source.digest, item, chain, others)
+        chain[digest] = kept
+
+    def _spec(self, digest: Digest) -> TensorSpec:
+        return tensor_spec(self._closure[digest].representation)
+
+    def _seen(self, source: Input, target: TensorSpec) -> Words:
+        """An input of another shape or dtype, read whole and verified."""
+        spec = replace(self._spec(source.digest), name=target.name)
+        content = self.read(source.digest, spec)
+        return seen(source, as_words(content.data, DTYPES[spec.dtype]), spec, target)
 
     def _read_batch(self, batch: Sequence[_Task]) -> Iterator[Bytes]:
         last: _Task | None = None
@@ -177,19 +204,40 @@ def _decode_job(family: Family, job: _Job) -> _Task:
     if task.layout.count:
         start, stop = task.layout.byte_bounds(job.block)
         words = (stop - start) // task.layout.word_dtype.itemsize
-        block = _decode_chain(task, job.payloads, words, family)
+        seen_blocks = {
+            source: whole[start // task.layout.word_dtype.itemsize :][:words]
+            for source, whole in task.seen.items()
+        }
+        block = _decode_chain(task, job.payloads, seen_blocks, words, family)
         task.result[start:stop] = block.view(np.uint8)
     return task
 
 
+def _check_fits(have: Representation, item: Wanted) -> None:
+    blocks = block_layout(item.spec).count
+    fits = have.kind is Kind.TENSOR and have.dtype == item.spec.dtype
+    if not fits or have.shape != item.spec.shape or have.blocks != blocks:
+        raise CorruptError(
+            f"tensor {item.spec.name!r} ({short(item.digest)}): its representation is for "
+            f"{have.dtype} {list(have.shape)}, not {item.spec.dtype} {list(item.spec.shape)}"
+        )
+
+
 def _decode_chain(
-    task: _Task, payloads: Mapping[Digest, bytes], words: int, family: Family
+    task: _Task,
+    payloads: Mapping[Digest, bytes],
+    seen_blocks: Mapping[Input, Words],
+    words: int,
+    family: Family,
 ) -> Words:
     dtype = DTYPES[task.wanted.spec.dtype]
     decoded: dict[Digest, Words] = {}
     for kept in task.chain:
         how = kept.representation
-        inputs = [decoded[source.digest] for source in how.inputs]
+        inputs = [
+            seen_blocks[source] if source in seen_blocks else decoded[source.digest]
+            for source in how.inputs
+        ]
         parameters = _parameters(how.parameters)
         codec = codec_named(how.codec, family=family)
         if len(inputs) not in codec.input_counts or not codec.supports(dtype):

@@ -67,7 +67,9 @@ def encode_record(record: Record) -> bytes:
 
 def _encode_input(item: Input) -> bytes:
     digest = bytes.fromhex(item.digest)
-    return digest + (b"\0" if item.rows is None else b"\1" + _ROWS.pack(*item.rows))
+    if item.rows is not None:
+        return digest + b"\1" + _ROWS.pack(*item.rows)
+    return digest + (b"\2" if item.transposed else b"\0")
 
 
 def encode_index(records: Sequence[Record]) -> bytes:
@@ -198,6 +200,7 @@ class RecordCursor:
     def _input(self) -> Input:
         head = self.take(33)
         digest = Digest(head[:32].hex())
-        if head[32] > 1:
+        if head[32] > 2:
             raise UnsupportedError(f"{self._what}: view {head[32]} of input {digest} is unknown")
-        return Input(digest, _ROWS.unpack(self.take(32)) if head[32] else None)
+        rows = _ROWS.unpack(self.take(32)) if head[32] == 1 else None
+        return Input(digest, rows, transposed=head[32] == 2)

@@ -94,6 +94,8 @@ def _codec_problem(record: Record) -> str:
             a, b, c, d = item.rows
             if not (a <= b and c <= d <= rows and b - a == d - c):
                 return f"rows [{a}, {b}) of an input onto rows [{c}, {d}) of {rows}"
+        if item.transposed and (item.rows is not None or len(record.shape) != 2):
+            return f"a transposed input of a tensor of rank {len(record.shape)}"
     return ""
 
 

@@ -38,16 +38,20 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A tensor that a representation is taken against.
+    """A tensor that a representation is taken against, and how it is seen (format-v1 6.3).
+
+    An input of another float dtype is seen converted, whatever the view.
 
     Attributes:
         digest: the input tensor.
         rows: None when it has this tensor's shape; (a, b, c, d) when its rows [a, b) stand at this
             tensor's rows [c, d).
+        transposed: of two dimensions, which are exchanged; never together with `rows`.
     """
 
     digest: Digest
     rows: tuple[int, int, int, int] | None = None
+    transposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

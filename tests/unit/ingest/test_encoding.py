@@ -12,6 +12,7 @@ from deltastore.ingest import encoding
 from deltastore.ingest.encoding import EncodedTensor, Reference, TensorEncoder
 from deltastore.kernels.rounding import rounded
 from deltastore.specs import DTYPES, TensorSpec
+from deltastore.storage.records import Input
 
 SHAPE = (96, 512)
 SPEC = TensorSpec("w", "BF16", SHAPE)
@@ -41,8 +42,8 @@ def encode(
             digest_of(words),
             SPEC,
             words.view(np.uint8),
-            base=None if base is None else Reference(digest_of(base), base),
-            parent=None if parent is None else Reference(digest_of(parent), parent),
+            base=None if base is None else Reference(Input(digest_of(base)), base),
+            parent=None if parent is None else Reference(Input(digest_of(parent)), parent),
             preview=preview,
         )
 
