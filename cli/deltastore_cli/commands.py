@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from deltastore.config import MAX_THREADS, PROGRESS_MODES
 from deltastore.errors import UsageError
+from deltastore_cli.candidates import completed_type
 from deltastore_cli.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ def global_options() -> list[click.Parameter]:
     ]
 
 
+def _complete(parameters: Sequence[click.Parameter]) -> None:
+    for parameter in parameters:
+        parameter.type = completed_type(parameter) or parameter.type
+
+
 def _write_options(self: click.Command, context: click.Context, help_: click.HelpFormatter) -> None:
     """The command's own options, then the global ones."""
     own: list[tuple[str, str]] = []
@@ -71,7 +77,27 @@ def _write_options(self: click.Command, context: click.Context, help_: click.Hel
                 help_.write_dl(records)
 
 
-class Command(click.Command):
+def _show_help(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """As results are written, so that a reader may leave and `--json` holds."""
+    del parameter
+    if value and not context.resilient_parsing:
+        help_ = {"help": context.get_help()}
+        context.ensure_object(Invocation).answer(help_, lambda found: f"{found['help']}\n")
+        context.exit()
+
+
+class _Helpful(click.Command):
+    """A command whose help is an answer like others."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """The option of click, which would print by itself."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _show_help
+        return option
+
+
+class Command(_Helpful):
     """A command with the global options and two examples at the end of its help."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any) -> None:
@@ -79,6 +105,7 @@ class Command(click.Command):
         super().__init__(*arguments, **settings)
         self.examples = tuple(examples)
         self.params += global_options()
+        _complete(self.params)
 
     def make_context(
         self,
@@ -107,7 +134,7 @@ class Command(click.Command):
                 formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 
-class GroupedCommands(click.Group):
+class GroupedCommands(_Helpful, click.Group):
     """The program: commands in groups, each loaded when it is asked for."""
 
     def __init__(
@@ -120,6 +147,7 @@ class GroupedCommands(click.Group):
             name: place for members in table.values() for name, place in members.items()
         }
         self.params += global_options()
+        _complete(self.params)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """All names, in the order of the groups."""

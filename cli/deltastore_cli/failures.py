@@ -59,14 +59,22 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, DeltastoreError):
         return Failure(error.kind, redact(str(error)), redact(error.hint), error.exit_code)
     if isinstance(error, click.ClickException):
-        return Failure("usage", redact(error.format_message()), _usage_hint(error), 2)
+        return Failure("usage", redact(_usage_message(error)), _usage_hint(error), 2)
     return _unforeseen(error)
+
+
+def _usage_message(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption):
+        return f"no such option {error.option_name}"
+    return error.format_message()
 
 
 def _usage_hint(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "deltastore"
-    return f"see {path} --help"
+    close = error.possibilities if isinstance(error, click.NoSuchOption) else None
+    meant = f"did you mean {close[0]}? " if close else ""
+    return f"{meant}see {path} --help"
 
 
 def _unforeseen(error: BaseException) -> Failure:

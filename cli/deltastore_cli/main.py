@@ -26,7 +26,7 @@ __all__ = ["cli", "main", "run"]
 
 READER_GONE = 141
 
-_PLACES = {
+_PLACES: dict[str, tuple[str, ...]] = {
     "start": (
         "start:init",
         "start:config",
@@ -45,6 +45,7 @@ _PLACES = {
         "look:ls",
         "look:stats",
     ),
+    "merge": (),
     "share": (
         "share:checkout",
         "share:export",
@@ -56,6 +57,7 @@ _PLACES = {
 COMMANDS: CommandTable = {
     group: {place.partition(":")[2]: f"deltastore_cli.{place}" for place in places}
     for group, places in _PLACES.items()
+    if places
 }
 
 
@@ -165,7 +167,9 @@ def main() -> None:
     """The console script."""
     tolerate_any_text()
     if "_DELTASTORE_COMPLETE" in os.environ:
-        cli.main(prog_name="deltastore")
+        from deltastore_cli.completion import answer_shell
+
+        answer_shell(cli)
     code = run(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said; what is left is Python's own exit
     sys.exit(code)

@@ -12,11 +12,12 @@ from deltastore.history.refs import parse_ref
 from deltastore.results import CommitInfo, FileInfo, LogResult, ModelInfo, RefInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Literal
 
     from deltastore.history.manifests import Manifest
     from deltastore.history.objects import HistoryReader
+    from deltastore.history.refs import Ref
     from deltastore.history.state import LogState
     from deltastore.ids import CommitId
 
@@ -28,10 +29,8 @@ class RefNames:
 
     def __init__(self, state: LogState) -> None:
         self._names: dict[CommitId, list[str]] = {}
-        for full in sorted(state.refs):
-            commit, ref = state.ref(full), parse_ref(full)
-            if commit and ref.model:
-                self._names.setdefault(commit, []).append(f"{ref.model}@{ref.name}")
+        for ref, commit in _standing(state):
+            self._names.setdefault(commit, []).append(f"{ref.model}@{ref.name}")
 
     def of(self, commit: CommitId) -> tuple[str, ...]:
         """Sorted; empty if there are none."""
@@ -95,9 +94,13 @@ def log_result(
 def model_infos(state: LogState, pattern: str | None) -> tuple[ModelInfo, ...]:
     """Models whose name fits a glob, or that are in a namespace (`ns/`); all when None."""
     glob = "*" if not pattern else f"{pattern}*" if pattern.endswith("/") else pattern
+    names: dict[str, dict[str, list[str]]] = {}
+    for ref, _ in _standing(state):
+        kinds = names.setdefault(ref.model, {"branch": [], "tag": []})
+        kinds[ref.kind].append(ref.name)
     return tuple(
-        ModelInfo(model, tuple(state.heads(model)), tuple(state.tags(model)))
-        for model in state.models()
+        ModelInfo(model, tuple(names[model]["branch"]), tuple(names[model]["tag"]))
+        for model in sorted(names)
         if fnmatchcase(model, glob)
     )
 
@@ -106,11 +109,18 @@ def ref_infos(
     state: LogState, kind: Literal["branch", "tag"], model: str | None
 ) -> tuple[RefInfo, ...]:
     """The branches or tags of a model, or of all models."""
-    models = state.models() if model is None else (model,)
-    return tuple(
-        RefInfo(name, short_name, kind, commit)
-        for name in models
-        for short_name, commit in (
-            state.heads(name) if kind == "branch" else state.tags(name)
-        ).items()
-    )
+    found = [
+        RefInfo(ref.model, ref.name, kind, commit)
+        for ref, commit in _standing(state)
+        if ref.kind == kind and model in (None, ref.model)
+    ]
+    return tuple(sorted(found, key=lambda info: info.model))
+
+
+def _standing(state: LogState) -> Iterator[tuple[Ref, CommitId]]:
+    """Branches and tags with their commits, in one pass, sorted within each model."""
+    for full in sorted(state.refs):
+        commit = state.ref(full)
+        ref = parse_ref(full) if commit else None
+        if commit and ref and ref.model:
+            yield ref, commit

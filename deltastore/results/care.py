@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deltastore.results.html import InNotebooks
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,7 +23,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Fsck:
+class Fsck(InNotebooks):
     """What `fsck` checked (name: count) and found."""
 
     ok: bool
@@ -30,7 +32,7 @@ class Fsck:
 
 
 @dataclass(frozen=True, slots=True)
-class Doctor:
+class Doctor(InNotebooks):
     """What `doctor` sees: rows of (subject, finding, whether it is well)."""
 
     ok: bool

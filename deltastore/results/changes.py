@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deltastore.results.html import InNotebooks
+
 __all__ = ["Diff", "FileChange", "TensorChange"]
 
 
@@ -41,7 +43,7 @@ class TensorChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(InNotebooks):
     """What differs between A and B.
 
     Attributes:

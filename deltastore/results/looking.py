@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from deltastore.results.html import InNotebooks
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,7 +23,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class FileInfo:
+class FileInfo(InNotebooks):
     """One file of a version; `sha256` is of its exact content."""
 
     path: str
@@ -30,7 +32,7 @@ class FileInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class CommitInfo:
+class CommitInfo(InNotebooks):
     """One commit, as recorded. `metrics` are decimal text, `recipe` a blob digest or None."""
 
     commit: str
@@ -49,7 +51,7 @@ class CommitInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class LogResult:
+class LogResult(InNotebooks):
     """Commits, newest first.
 
     Attributes:
@@ -64,7 +66,7 @@ class LogResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelInfo:
+class ModelInfo(InNotebooks):
     """A model and its refs."""
 
     model: str
@@ -73,7 +75,7 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class TensorInfo:
+class TensorInfo(InNotebooks):
     """One tensor of a version."""
 
     name: str
@@ -84,7 +86,7 @@ class TensorInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(InNotebooks):
     """What `ls` found: models, or the files or tensors of one version."""
 
     models: tuple[ModelInfo, ...] | None = None
@@ -94,7 +96,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class RefInfo:
+class RefInfo(InNotebooks):
     """A branch or tag."""
 
     model: str
@@ -104,7 +106,7 @@ class RefInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(InNotebooks):
     """Sizes and counts of a store, or of one version.
 
     Attributes:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deltastore.ids import short
+from deltastore.results.html import InNotebooks
+from deltastore.results.sizes import size_text
 
 __all__ = ["Commit", "InitResult", "KeptWhole", "RefMoveResult", "TensorCounts"]
 
 
 @dataclass(frozen=True, slots=True)
-class InitResult:
+class InitResult(InNotebooks):
     """A store made, or found.
 
     Attributes:
@@ -50,7 +52,7 @@ class KeptWhole:
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(InNotebooks):
     """What `commit` did.
 
     Attributes:
@@ -104,20 +106,12 @@ class Commit:
 
     def __repr__(self) -> str:
         base = f", base {self.base_name or short(self.base)}" if self.base else ""
-        sizes = f"{_size(self.logical_bytes)} in {_size(self.stored_bytes)}"
+        sizes = f"{size_text(self.logical_bytes)} in {size_text(self.stored_bytes)}"
         return f"Commit({self.commit[:6]}..., {self.model}@{self.branch}{base}, {sizes})"
 
 
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.4g} TB"
-
-
 @dataclass(frozen=True, slots=True)
-class RefMoveResult:
+class RefMoveResult(InNotebooks):
     """A branch or tag made, moved or deleted; None stands for absent."""
 
     model: str

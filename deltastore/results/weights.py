@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from deltastore.results.html import InNotebooks
+
 __all__ = ["CheckoutResult", "ExportResult", "Fidelity"]
 
 Fidelity = Literal["exact", "preview"]
 
 
 @dataclass(frozen=True, slots=True)
-class CheckoutResult:
+class CheckoutResult(InNotebooks):
     """What `checkout` did.
 
     Attributes:
@@ -40,7 +42,7 @@ class CheckoutResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportResult:
+class ExportResult(InNotebooks):
     """What `export` wrote; fields as `CheckoutResult`."""
 
     commit: str

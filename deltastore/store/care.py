@@ -35,7 +35,7 @@ class Care(OpenedStore):
             packs: every byte of every live pack.
             tensors: rebuild every tensor and file and compare digests.
             revisions: only these versions; all reachable ones when empty.
-            progress: a callback, or True for a line on stderr.
+            progress: a callback, or True for a bar in a notebook and a line on stderr elsewhere.
         """
         from deltastore.maintenance.fsck import Scope, fsck
 

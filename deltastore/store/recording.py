@@ -67,7 +67,7 @@ class Recording(OpenedStore):
             author: for people.
             files: with a state dict, the folder that holds the other files.
             lossy: take files that are marked as previews.
-            progress: a callback, or True for a line on stderr.
+            progress: a callback, or True for a bar in a notebook and a line on stderr elsewhere.
 
         Raises:
             InvalidError: a broken checkpoint or name.

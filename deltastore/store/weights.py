@@ -48,7 +48,7 @@ class Weights(OpenedStore):
             exclude: globs of files to leave out.
             fidelity: `preview` writes previewed tensors, into files that say so.
             overwrite: replace files that differ.
-            progress: a callback, or True for a line on stderr.
+            progress: a callback, or True for a bar in a notebook and a line on stderr elsewhere.
 
         Raises:
             ExistsError: files that differ are there; nothing was written.
@@ -114,7 +114,7 @@ class Weights(OpenedStore):
             dtype: that float tensors are rounded to, such as `float16`.
             max_shard_size: most bytes of tensors per file.
             fidelity: `preview` for previewed tensors.
-            progress: a callback, or True for a line on stderr.
+            progress: a callback, or True for a bar in a notebook and a line on stderr elsewhere.
 
         Raises:
             ExistsError: something is there already; nothing was written.
@@ -170,7 +170,7 @@ class Weights(OpenedStore):
             tensors: glob of names, or of `path:name`, such as `unet/*.safetensors:*`; all when
                 None.
             kernels: `auto`, `cpu` or `reference`; the bits do not depend on it.
-            progress: a callback, or True for a line on stderr.
+            progress: a callback, or True for a bar in a notebook and a line on stderr elsewhere.
 
         Returns:
             Tensors by name; of a preview in a subclass of dict that `commit` refuses unless

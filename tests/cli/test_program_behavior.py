@@ -76,8 +76,11 @@ def test_an_unknown_command_suggests_the_nearest(program: Any, typed: str, meant
 def test_an_unknown_option_suggests_the_nearest(program: Any) -> None:
     ran = program("log", "--grap")
     assert ran.code == 2
-    assert "--graph" in ran.err
-    assert "hint:  see deltastore log --help" in ran.err
+    assert ran.err == (
+        "error: no such option --grap\nhint:  did you mean --graph? see deltastore log --help\n"
+    )
+    assert "did you mean --force? see deltastore branch --help" in program("branch", "--forc").err
+    assert program("log", "--zzz").err.endswith("hint:  see deltastore log --help\n")
 
 
 @pytest.mark.parametrize(
