@@ -148,7 +148,7 @@ def _cell(name: str, value: object) -> str:
 def _number(name: str, value: float) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float):
+    if not isinstance(value, int):
         return f"{value:.6g}"
     return size_text(value) if _SIZE.fullmatch(name) else f"{value:,}"
 
