@@ -125,6 +125,11 @@ class IntegrityError(DeltastoreError):
     kind = "corrupt"
     exit_code = 6
 
+    def __init__(
+        self, message: str, *, hint: str = "deltastore fsck says what else is damaged"
+    ) -> None:
+        super().__init__(message, hint=hint)
+
 
 class CorruptError(IntegrityError):
     """Stored bytes fail their checksum or break the format."""

@@ -15,6 +15,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,6 @@ from tests.cli.weights import fine_tuned, small_model, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from deltastore import Store
     from tests.cli.conftest import Ran
@@ -64,6 +64,8 @@ EXIT_CODES = {
     "outcome_unknown": 7,
 }
 """The contract's table."""
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "errors.md"
 
 NOT_YET = {"dirty"}
 """Kinds of the contract that no error has yet; one that gets an error must leave this set."""
@@ -259,7 +261,7 @@ def corrupt(world: World) -> Iterator[Case]:
         ("checkout", "me/base", "out"),
         lambda: world.store().checkout("me/base", "out"),
         "",
-        "",
+        "deltastore fsck",
     )
 
 
@@ -443,6 +445,8 @@ def test_kind(kind: str, world: World, program: Callable[..., Ran]) -> None:
         assert case.says in error["message"]
         assert case.advises in error["hint"]
         told_as_text(as_text.err, error, traced=kind == "internal")
+        said = plain(as_text.err.replace(str(world.folder), "/home/ada"))
+        assert documented(kind).fullmatch(said), said
         if case.raises is DeltastoreError:
             assert isinstance(raised.value, DeltastoreError)
             assert raised.value.kind == kind
@@ -461,8 +465,20 @@ def told_as_text(said: str, error: dict[str, str], *, traced: bool) -> None:
 
 
 def plain(text: str) -> str:
-    """Without indentation, and without names that are drawn anew each time."""
-    return re.sub(r"[0-9a-f]{16}", "*", " ".join(text.split()))
+    """Without indentation, and without ids, which are drawn anew each time."""
+    return re.sub(r"\b([0-9a-f]{4}|[0-9a-f]{12,64})\b", "*", " ".join(text.split()))
+
+
+def documented(kind: str) -> re.Pattern[str]:
+    """What the page of errors shows of a kind; `...` stands for anything."""
+    page = PAGE.read_text("utf-8").partition(f"\n### `{kind}`\n")[2].partition("\n### ")[0]
+    example = plain("\n".join(re.findall(r"^    (.*)", page, re.MULTILINE)))
+    return re.compile(".*".join(map(re.escape, example.split("..."))))
+
+
+def test_the_page_shows_every_kind() -> None:
+    shown = re.findall(r"^### `(\w+)`$", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert shown == [kind for kind in EXIT_CODES if kind not in NOT_YET]
 
 
 def test_findings_of_fsck_are_six_with_a_result(world: World, program: Callable[..., Ran]) -> None:
