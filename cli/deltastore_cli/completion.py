@@ -47,6 +47,9 @@ complete -o nosort -F %(complete_func)s %(prog_name)s 2>/dev/null ||
     complete -F %(complete_func)s %(prog_name)s
 """
 _END = "x"
+_KEPT = "$@"
+"""Where bash begins a word with the character that ends the one before: readline's
+`rl_special_prefixes`."""
 
 
 @add_completion_class
@@ -71,14 +74,17 @@ class Bash(BashComplete):
 
 
 def _before(line: str, breaks: str) -> int:
-    """How many characters of the last word stand before where bash lets it begin."""
+    """How many characters of the value under the cursor stand before where bash begins a word."""
     word = split_arg_string(line + _END)[-1].removesuffix(_END)
+    word = word.partition("=")[2] if word.startswith("--") else word
     start = len(line) - len(word)
     if not line.endswith(word) or line[start - 1 : start] in ("'", '"'):
         return 0
     inner = "".join(letter for letter in breaks if not letter.isspace())
-    ends = [found.end() for found in re.finditer(f"[{re.escape(inner)}]", word)] if inner else []
-    return ends[-1] if ends else 0
+    found = [*re.finditer(f"[{re.escape(inner)}]", word)] if inner else []
+    if not found:
+        return 0
+    return found[-1].start() if found[-1][0] in _KEPT else found[-1].end()
 
 
 def script(program: click.Command, shell: str) -> str:
