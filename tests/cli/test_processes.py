@@ -192,8 +192,7 @@ def test_completion_answers_the_shell() -> None:
     program = str(Path(sys.executable).with_name("deltastore"))
     environment = {
         "_DELTASTORE_COMPLETE": "bash_complete",
-        "COMP_WORDS": "deltastore com",
-        "COMP_CWORD": "1",
+        "COMP_LINE": "deltastore com",
     }
     ran = subprocess.run(
         [program], env={**os.environ, **environment}, capture_output=True, text=True, check=False
