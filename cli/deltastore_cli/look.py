@@ -78,8 +78,8 @@ def diff(
 ) -> None:
     """Compare files and tensors of two revisions or folders.
 
-    A alone is compared with its parent. What begins with ./ or / is a folder, anything else a
-    revision.
+    A alone is compared with its parent. What begins with ./ or / is a folder, with scheme:// a URL,
+    anything else a revision.
     """
     call = context.ensure_object(Invocation)
     with call.open() as store:

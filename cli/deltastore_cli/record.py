@@ -67,9 +67,10 @@ __all__ = ["branch", "commit", "tag"]
 def commit(call: Invocation, /, path: str, to: str, message: str, **options: Any) -> None:
     """Store a checkpoint as a whole version.
 
-    PATH is a folder or one file on this machine. A branch that exists is appended to; the same
-    files as its tip record nothing. Without --base the parent's base is kept. Left out unless
-    included: .git .cache .deltastore __pycache__ *.lock .DS_Store and what .deltastoreignore names.
+    PATH is a folder or one file, here or at a URL such as s3://runs/ft-7. A branch that exists is
+    appended to; the same files as its tip record nothing. Without --base the parent's base is kept.
+    Left out unless included: .git .cache .deltastore __pycache__ *.lock .DS_Store and what
+    .deltastoreignore names.
     """
     with call.open() as store:
         with call.progress() as progress:

@@ -45,9 +45,9 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str | None
 def checkout(call: Invocation, /, revision: str, folder: str, **options: Any) -> None:
     """Write a version's files exactly as they were committed.
 
-    Files in DIR that match already are kept, files of other names never touched. A file that
-    differs stops the command before anything is written, unless --overwrite. The same command
-    again continues where it was stopped.
+    DIR may be a URL. Files in it that match already are kept, files of other names never touched. A
+    file that differs stops the command before anything is written, unless --overwrite. The same
+    command again continues where it was stopped.
     """
     with call.open() as store:
         with call.progress() as progress:
@@ -75,7 +75,8 @@ def export(call: Invocation, /, revision: str, path: str, **options: Any) -> Non
     """Write a version's weights changed on the way out.
 
     Fewer tensors, another dtype, other shards. PATH is a new .safetensors file, or a folder, which
-    gets the version's other files too. For files exactly as committed use checkout.
+    gets the version's other files too; here or at a URL. For files exactly as committed use
+    checkout.
     """
     with call.open() as store:
         with call.progress() as progress:

@@ -9,7 +9,7 @@ import duckdb
 from deltastore.catalog.connecting import run
 from deltastore.catalog.schema import EXPORTED
 from deltastore.errors import ExistsError, StorageError
-from deltastore.storage.failures import local_failures
+from deltastore.places.failures import local_failures
 
 if TYPE_CHECKING:
     from pathlib import Path

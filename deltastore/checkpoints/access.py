@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["FileStamp", "LocalFile", "ReadableFile", "kind_of"]
+__all__ = ["FileOrigin", "FileStamp", "LocalFile", "LocalOrigin", "ReadableFile", "kind_of"]
 
 # One read(2) moves at most 2^31 - 4096 bytes on Linux, and macOS refuses more than 2^31 - 1.
 _LARGEST_READ = 2**30
@@ -91,6 +91,24 @@ class ReadableFile(Protocol):
 
     def close(self) -> None:
         """Release it; again is no error."""
+        ...
+
+
+class FileOrigin(Protocol):
+    """Where a file is, and how it looked when its checkpoint was scanned."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes, then."""
+        ...
+
+    def open(self) -> ReadableFile:
+        """The file; `InvalidError`, now or when it is read, if it is not as it was."""
         ...
 
 
@@ -229,3 +247,30 @@ class LocalFile:
             f"{self.size} when opened",
             hint="wait until whatever writes it is done, then run it again",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOrigin:
+    """A file on a local file system.
+
+    Attributes:
+        path: may be a link.
+        stamp: what `open` compares it with.
+    """
+
+    path: Path
+    stamp: FileStamp
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    @property
+    def size(self) -> int:
+        """Bytes when it was scanned."""
+        return self.stamp.size
+
+    def open(self) -> LocalFile:
+        """See `FileOrigin`; raises as `LocalFile`."""
+        return LocalFile(self.path, expected=self.stamp)

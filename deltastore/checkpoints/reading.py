@@ -77,11 +77,16 @@ class FileReader:
         return array
 
     def chunks(self, size: int = CHUNK_BYTES) -> Iterator[bytes]:
-        """The whole file from its beginning, in pieces of `size` bytes."""
+        """The whole file from its beginning, in pieces of `size` bytes.
+
+        Raises:
+            InvalidError: the file ends early, or was changed since it was opened.
+        """
         for offset in range(0, self.size, size):
             chunk = self._file.read_at(offset, min(size, self.size - offset))
             self._feed(offset, memoryview(chunk))
             yield chunk
+        self._file.check_unchanged()
 
     def sha256(self) -> str:
         """SHA-256 of the whole file in hex; only what was not read in file order yet is read.

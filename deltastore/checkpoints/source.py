@@ -6,7 +6,6 @@ import hashlib
 import threading
 from typing import TYPE_CHECKING, Protocol, Self
 
-from deltastore.checkpoints.access import LocalFile
 from deltastore.checkpoints.reading import FileReader
 from deltastore.checkpoints.shards import INDEX_SUFFIX
 from deltastore.checkpoints.state_dicts import serialize_header
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from deltastore.checkpoints.folder import CheckpointFile, CheckpointFolder
+    from deltastore.checkpoints.examining import CheckpointFile, CheckpointFolder
     from deltastore.checkpoints.reading import Bytes
     from deltastore.checkpoints.safetensors_header import SafetensorsHeader, TensorEntry
     from deltastore.specs import TensorSpec
@@ -143,9 +142,7 @@ class _FolderFile(_Closing):
     def _open(self) -> FileReader:
         with self._lock:
             if self._reader is None:
-                source = self._file.source
-                file = LocalFile(source, name=str(source), expected=self._file.stamp)
-                self._reader = FileReader(file, self._file.header)
+                self._reader = FileReader(self._file.origin.open(), self._file.header)
             return self._reader
 
 

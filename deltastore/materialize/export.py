@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deltastore.checkpoints.state_dicts import serialize_header
-from deltastore.checkpoints.writing import FileSink
 from deltastore.errors import ExistsError, InvalidError, UsageError
 from deltastore.materialize.files import FIDELITY_KEY, Written
 from deltastore.materialize.state_dicts import raw_arrays, torch_tensor
@@ -15,8 +14,8 @@ from deltastore.specs import DTYPES, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
+    from deltastore.checkpoints.destinations import Destination, Sink
     from deltastore.checkpoints.safetensors_header import SafetensorsHeader
     from deltastore.history.manifests import ManifestFile
     from deltastore.materialize.tensors import Bytes, TensorReader, Wanted
@@ -65,10 +64,11 @@ def export_dtype(name: str) -> str:
 def export(
     version: Version,
     wanted: Mapping[str, Wanted],
-    target: Path,
+    folder: Destination,
     reader: TensorReader,
     form: Form,
     *,
+    file: str | None = None,
     report: Callable[[str, int, int], None] = lambda _stage, _done, _total: None,
 ) -> Written:
     """Write tensors to one safetensors file, or to a folder with the version's other files.
@@ -76,31 +76,26 @@ def export(
     Args:
         version: to read from.
         wanted: tensors by name.
-        target: a path that ends in `.safetensors` is a file; anything else a folder, in which
-            the weights are `model.safetensors`, or shards with an index.
+        folder: gets the weights as `model.safetensors`, or as shards with an index.
         reader: of the version's tensors.
         form: dtype, shards, and what to say of the fidelity.
+        file: name of the only file to write, without shards and other files; None for all of them.
         report: called with "export", bytes done and bytes in all.
 
     Raises:
         ExistsError: something is there already; nothing was written.
     """
     specs = [_converted(item.spec, form.dtype) for item in wanted.values()]
-    one_file = target.name.endswith(".safetensors")
-    folder = target.parent if one_file else target
-    shards = _shards(specs, None if one_file else form.max_shard_bytes)
-    names = [target.name] if one_file else _shard_names(len(shards))
-    others = [] if one_file else _other_files(version)
-    written = names if one_file else [*names, INDEX_NAME, *(file.path for file in others)]
-    taken = [name for name in written if (folder / name).exists()]
-    if taken:
-        raise ExistsError(f"{folder} holds {taken[0]} already", hint="export into another folder")
+    shards = _shards(specs, None if file else form.max_shard_bytes)
+    names = [file] if file else _shard_names(len(shards))
+    others = [] if file else _other_files(version)
+    _refuse_taken(folder, names if file else [*names, INDEX_NAME, *(f.path for f in others)])
     metadata = {"format": "pt"} | ({FIDELITY_KEY: "preview"} if form.preview else {})
     headers = [serialize_header(shard, metadata) for shard in shards]
-    blobs = [(file.path, file.blob) for file in others if file.blob]
+    blobs = [(other.path, other.blob) for other in others if other.blob]
     index = _index(names, shards) if len(shards) > 1 else b""
     whole = sum(h.file_size for h in headers) + sum(f.size for f in others) + len(index)
-    with FileSink(folder) as sink:
+    with folder.sink() as sink:
         out = _Out(sink, lambda done: report("export", done, whole))
         for name, header in zip(names, headers, strict=True):
             out.write(name, _shard_chunks(header, wanted, reader))
@@ -111,10 +106,16 @@ def export(
     return Written(out.files, out.bytes, 0)
 
 
+def _refuse_taken(folder: Destination, names: Iterable[str]) -> None:
+    taken = next((name for name in names if folder.size(name) is not None), None)
+    if taken is not None:
+        raise ExistsError(f"{folder.name} holds {taken} already", hint="export into another folder")
+
+
 class _Out:
     """Files written so far, and their bytes, which are reported as they come."""
 
-    def __init__(self, sink: FileSink, report: Callable[[int], None]) -> None:
+    def __init__(self, sink: Sink, report: Callable[[int], None]) -> None:
         self.files = self.bytes = 0
         self._sink = sink
         self._report = report

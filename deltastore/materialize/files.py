@@ -6,18 +6,16 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deltastore.checkpoints.existing import ExpectedFile, compare_existing
+from deltastore.checkpoints.existing import ExpectedFile
 from deltastore.checkpoints.state_dicts import serialize_header
-from deltastore.checkpoints.writing import FileSink
 from deltastore.errors import ExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
     from typing import TypeAlias
 
+    from deltastore.checkpoints.destinations import Destination, Writer
     from deltastore.checkpoints.safetensors_header import SafetensorsHeader
-    from deltastore.checkpoints.writing import FileWriter
     from deltastore.history.manifests import ManifestFile
     from deltastore.materialize.tensors import TensorReader
     from deltastore.materialize.versions import Version
@@ -63,7 +61,7 @@ class _Checkout:
         self.report = report
         self.reader = reader
 
-    def expected(self, file: ManifestFile, folder: Path, *, rebuild: bool) -> ExpectedFile:
+    def expected(self, file: ManifestFile, folder: Destination, *, rebuild: bool) -> ExpectedFile:
         """Size and SHA-256; both are other ones where a preview's tensors are.
 
         No SHA-256 of those is stored. It takes rebuilding the file, so it is left out unless a file
@@ -73,13 +71,13 @@ class _Checkout:
             return ExpectedFile(file.path, file.size, file.sha256)
         size = marked_preview(self.version.weights_file(file.path).header).file_size
         sha256 = hashlib.sha256()
-        if not rebuild or _size(folder / file.path) != size:
+        if not rebuild or folder.size(file.path) != size:
             return ExpectedFile(file.path, size, None)
         for content in self._contents(file):
             sha256.update(content)
         return ExpectedFile(file.path, size, sha256.hexdigest())
 
-    def write(self, file: ManifestFile, writer: FileWriter) -> None:
+    def write(self, file: ManifestFile, writer: Writer) -> None:
         for content in self._contents(file):
             writer.write(content)
             self.report(len(content))
@@ -110,7 +108,7 @@ class _Checkout:
 def check_out(
     version: Version,
     files: Sequence[ManifestFile],
-    folder: Path,
+    folder: Destination,
     reader: TensorReader,
     *,
     preview: bool = False,
@@ -142,12 +140,12 @@ def check_out(
     checkout = _Checkout(version, reader, preview=preview, report=count)
     expected = [checkout.expected(file, folder, rebuild=not overwrite) for file in files]
     total = sum(item.size for item in expected)
-    existing = compare_existing(folder, expected)
+    existing = folder.compare(expected)
     if existing.different and not overwrite:
-        raise _in_the_way(folder, existing.different)
+        raise _in_the_way(folder.name, existing.different)
     kept = set(existing.same)
     count(sum(item.size for item in expected if item.path in kept))
-    with FileSink(folder) as sink:
+    with folder.sink() as sink:
         for file in files:
             if file.path not in kept:
                 with sink.open(file.path) as writer:
@@ -155,15 +153,7 @@ def check_out(
     return Written(len(files), total, len(kept))
 
 
-def _size(path: Path) -> int | None:
-    """Bytes of a file that is there already."""
-    try:
-        return path.stat().st_size
-    except OSError:  # absent, or not to be looked at: whoever opens it will say so
-        return None
-
-
-def _in_the_way(folder: Path, paths: Sequence[str]) -> ExistsError:
+def _in_the_way(folder: str, paths: Sequence[str]) -> ExistsError:
     shown = ", ".join(paths[:NAMES_SHOWN])
     more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
     return ExistsError(

@@ -15,6 +15,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from deltastore.errors import CorruptError, MissingObjectError
+from deltastore.places.failures import local_failures
 from deltastore.storage.backend import Capabilities, Traffic
 from deltastore.storage.durable import (
     create_directly,
@@ -23,7 +24,6 @@ from deltastore.storage.durable import (
     read_at,
     sync,
 )
-from deltastore.storage.failures import local_failures
 from deltastore.storage.keys import check_creation, check_key
 from deltastore.storage.probe import probe_once
 from deltastore.storage.ranges import check_range, checked

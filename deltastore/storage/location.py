@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from deltastore.errors import UsageError
+from deltastore.places.urls import check_url, scheme_of
 from deltastore.storage.local import LocalBackend
 from deltastore.storage.memory import MemoryBackend
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from deltastore.storage.backend import Backend
 
 __all__ = ["open_backend", "spool_folder"]
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def open_backend(url: str | Path, **options: Any) -> Backend:
@@ -31,15 +28,14 @@ def open_backend(url: str | Path, **options: Any) -> Backend:
         UsageError: a URL with a secret or a chain in it, or of an unknown scheme.
     """
     text = str(url)
-    found = _SCHEME.match(text)
-    if not found:
+    scheme = scheme_of(text)
+    if scheme is None:
         if not text or "\0" in text or "://" in text:
             raise UsageError("a store is a path or one URL", hint="such as s3://bucket/prefix")
         return LocalBackend(Path(text).expanduser())
-    scheme = found.group(1).lower()
-    _check_url(scheme, text)
+    check_url(scheme, text)
     if scheme in {"file", "local"}:
-        return LocalBackend(_file_path(text[found.end() :]))
+        return LocalBackend(_file_path(text.partition("://")[2]))
     if scheme == "memory":
         return MemoryBackend(text)
     from deltastore.storage.remote import RemoteBackend  # noqa: PLC0415 - fsspec takes 0.1 s
@@ -50,26 +46,6 @@ def open_backend(url: str | Path, **options: Any) -> Backend:
 def spool_folder(backend: Backend, fallback: Path) -> Path:
     """Where to spool packs for a backend: on a local store's own disk, so that they are linked."""
     return backend.spool_folder if isinstance(backend, LocalBackend) else fallback
-
-
-def _check_url(scheme: str, text: str) -> None:
-    """Refuse secrets and chains. No message may repeat the URL: that would publish the secret."""
-    rest = text.partition("://")[2]
-    if "::" in text:
-        raise UsageError(
-            f"a chained {scheme} URL cannot be a store", hint="give the location itself, without ::"
-        )
-    authority = rest.split("/", 1)[0]
-    if ":" in authority.rpartition("@")[0] or _query(text):
-        raise UsageError(
-            f"the {scheme} URL has credentials or options in it; they would end up in logs",
-            hint="set AWS_PROFILE or the variables and files of your provider, or pass options",
-        )
-
-
-def _query(text: str) -> bool:
-    parts = urlsplit(text)
-    return bool(parts.query or parts.fragment)
 
 
 def _file_path(rest: str) -> Path:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltastore.errors import CorruptError, MissingObjectError
+from deltastore.places.failures import local_failures
 from deltastore.storage.backend import Capabilities, Traffic
-from deltastore.storage.failures import local_failures
 from deltastore.storage.keys import check_creation, check_key
 from deltastore.storage.probe import probe_once
 from deltastore.storage.ranges import check_range, checked, coalesce, scatter

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from deltastore.errors import UsageError
 from deltastore.ids import bytes_digest
+from deltastore.places.failures import local_failures
 from deltastore.storage.durable import append_copy
-from deltastore.storage.failures import local_failures
 from deltastore.storage.headers import HEAD_BYTES, MAX_STORED_INDEX, PackHead, encode_head
 from deltastore.storage.index import encode_index, encode_record
 from deltastore.storage.limits import (

@@ -8,10 +8,7 @@ requests at once and holds 500 MiB per upload. Sources: fsspec and s3fs 2026.9.0
 from __future__ import annotations
 
 import errno
-import os
-import random
 import secrets
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,13 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from deltastore.errors import (
     CorruptError,
     MissingObjectError,
-    StorageError,
     UnreachableError,
     UnsupportedError,
 )
+from deltastore.places.connection import connect, supported_options
+from deltastore.places.requests import ATTEMPTS, CHUNK, Requests
 from deltastore.storage.backend import Capabilities, Traffic
-from deltastore.storage.connection import connect, is_transient, remote_failure, supported_options
-from deltastore.storage.inflight import InFlight
 from deltastore.storage.keys import check_creation, check_key
 from deltastore.storage.probe import probe_once
 from deltastore.storage.ranges import check_range, checked, coalesce, scatter
@@ -38,12 +34,7 @@ __all__ = ["RemoteBackend"]
 
 _T = TypeVar("_T")
 
-REQUESTS = 16
-BUDGET = 256 << 20
-CHUNK = 8 << 20
 CHUNKS_AT_ONCE = 4
-ATTEMPTS = 3
-FIRST_PAUSE = 0.1
 
 
 class RemoteBackend:
@@ -58,12 +49,11 @@ class RemoteBackend:
         scheme = url.partition("://")[0].lower()
         self._url = url.rstrip("/")
         self._fs, self._root = connect(scheme, url, options)
-        self._process = os.getpid()
         self._traffic = Traffic(requests=0)
-        # only file systems made for it are used from several threads at once
-        at_once = REQUESTS if getattr(self._fs, "async_impl", False) else 1
-        self._inflight = InFlight(at_once, BUDGET)
-        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="deltastore-remote")
+        self._requests = Requests(self._url, self._fs, self._traffic.count)
+        self._pool = ThreadPoolExecutor(
+            self._requests.at_once, thread_name_prefix="deltastore-remote"
+        )
         self._chunks = supported_options(
             self._fs, "put_file", chunksize=CHUNK, max_concurrency=CHUNKS_AT_ONCE
         )
@@ -104,7 +94,7 @@ class RemoteBackend:
         if len(spans) == 1:
             found = [self.get_range(key, spans[0].start, spans[0].length)]
         else:
-            self._check_process()
+            self._requests.check_process()
             found = list(self._pool.map(lambda s: self.get_range(key, s.start, s.length), spans))
         return scatter(spans, found, ranges)
 
@@ -166,7 +156,7 @@ class RemoteBackend:
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """See `Backend.delete_many`."""
-        self._check_process()
+        self._requests.check_process()
         for _ in self._pool.map(self._delete, keys):
             pass
 
@@ -194,30 +184,11 @@ class RemoteBackend:
     def _path(self, key: str) -> str:
         return f"{self._root}/{check_key(key)}"
 
-    def _check_process(self) -> None:
-        if os.getpid() != self._process:
-            raise StorageError(
-                f"{self._url} was opened before this process was forked",
-                hint="open the store in the child, or start processes with spawn",
-            )
-
     def _retried(
         self, key: str, call: Callable[[], _T], *, size: int = 0, attempts: int = ATTEMPTS
     ) -> _T:
         """One request, repeated after passing trouble; `size` is what it holds in memory."""
-        where = self._where(key)
-        for attempt in range(attempts):
-            self._check_process()
-            self._traffic.count()
-            try:
-                with self._inflight.admit(size):
-                    return call()
-            except Exception as reason:  # file systems raise what their libraries raise
-                failure = remote_failure(reason, where)
-                if attempt + 1 == attempts or not is_transient(reason, failure):
-                    raise failure from reason
-            time.sleep(FIRST_PAUSE * 4**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
-        raise UnreachableError(f"{where}: no attempt was allowed")
+        return self._requests.call(self._where(key), call, size=size, attempts=attempts)
 
     def _read(self, key: str, start: int, length: int) -> bytes:
         path = self._path(key)

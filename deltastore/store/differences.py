@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from deltastore.checkpoints.folder import scan
 from deltastore.checkpoints.source import FolderSource
 from deltastore.errors import NotFoundError
 from deltastore.ids import short
 from deltastore.materialize.compare import compare
 from deltastore.materialize.sides import Side, SourceSide, VersionSide
-from deltastore.store.inputs import is_path, local_path
+from deltastore.store.places import is_path, scan_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from deltastore.materialize.tensors import Bytes
     from deltastore.progress import Progress
     from deltastore.results import Diff
+    from deltastore.store.places import UrlOptions
 
 __all__ = ["difference"]
 
@@ -43,15 +43,17 @@ def difference(
     b: str | None,
     resolve: Callable[[str], Resolved],
     report: Progress,
+    options: UrlOptions,
 ) -> Diff:
     """Compare A and B; A alone with its first parent, which then is the older side.
 
     Raises:
         NotFoundError: a revision or folder does not exist, or A has no parent.
+        StorageError: a URL cannot be reached.
     """
     if b is None:
         a, b = _parent_of(session, a, resolve), a
-    first, second = (_open(session, text, resolve) for text in (a, b))
+    first, second = (_open(session, text, resolve, options) for text in (a, b))
     base = first.base if first.base == second.base else None
     found = compare(
         first.side, second.side, _base_reader(session, base), report=partial(report, "diff")
@@ -69,10 +71,11 @@ def _parent_of(session: Session, text: str, resolve: Callable[[str], Resolved]) 
     return parents[0]
 
 
-def _open(session: Session, text: str, resolve: Callable[[str], Resolved]) -> _Named:
+def _open(
+    session: Session, text: str, resolve: Callable[[str], Resolved], options: UrlOptions
+) -> _Named:
     if is_path(text):
-        folder = scan(local_path(text))
-        return _Named(SourceSide(FolderSource(folder)), text)
+        return _Named(SourceSide(FolderSource(scan_path(text, options))), text)
     found = resolve(text)
     version = session.version(found.commit)
     name = found.branch or found.tag

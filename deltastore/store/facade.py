@@ -50,7 +50,8 @@ def init(
         threads: as `open_store`.
         author: as `open_store`.
         cache: as `open_store`.
-        **options: for fsspec's file system; credentials belong here or in the environment.
+        **options: for fsspec's file system, also where other calls name URLs of the same scheme;
+            credentials belong here or in the environment.
 
     Returns:
         The opened store; `initialized` says what was found or made.
@@ -64,7 +65,7 @@ def init(
     made = init_store(
         backend, created=now(), actor=actor, single_writer=unsafe_single_writer, writer=PRODUCER
     )
-    store = Store(backend, threads=threads, author=author, cache=cache)
+    store = Store(backend, threads=threads, author=author, cache=cache, options=options)
     found = backend.capabilities()
     store.initialized = InitResult(
         backend.url, made.store_id, found.tier, made.created, found.detail
@@ -87,7 +88,8 @@ def open_store(
         threads: that encode and decode; one per processor when None.
         author: recorded with what this store does; `user@host` when None.
         cache: folder for disposable files; the platform's user cache when None.
-        **options: for fsspec's file system; credentials belong here or in the environment.
+        **options: for fsspec's file system, also where other calls name URLs of the same scheme;
+            credentials belong here or in the environment.
 
     Raises:
         NotAStoreError: there is no store.
@@ -95,4 +97,4 @@ def open_store(
         StorageError: it cannot be reached.
     """
     backend = open_backend(os.fspath(url), **options)
-    return Store(backend, threads=threads, author=author, cache=cache)
+    return Store(backend, threads=threads, author=author, cache=cache, options=options)

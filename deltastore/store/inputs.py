@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deltastore.checkpoints.folder import scan
 from deltastore.checkpoints.source import ArraysSource, FolderSource
-from deltastore.errors import InvalidError, UnsupportedError, UsageError
+from deltastore.errors import UsageError
 from deltastore.history.refs import DEFAULT_BRANCH, check_model, check_ref_name
 from deltastore.materialize.files import FIDELITY_KEY
 from deltastore.materialize.state_dicts import PreviewState, raw_arrays
+from deltastore.store.places import scan_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
     from deltastore.checkpoints.source import TensorSource
+    from deltastore.store.places import UrlOptions
 
 __all__ = [
     "OpenedSource",
-    "is_path",
-    "local_path",
     "open_source",
     "split_target",
 ]
-
-_PATH = re.compile(r"[./~\\]|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://")
-_REMOTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +39,6 @@ class OpenedSource:
     def size(self) -> int:
         """Bytes of all files, as far as they are known."""
         return sum(file.size or 0 for file in self.source.files())
-
-
-def is_path(text: str) -> bool:
-    """Whether a text, where both are allowed, is a path rather than a revision."""
-    return _PATH.match(text) is not None
-
-
-def local_path(path: str | PathLike[str]) -> Path:
-    """A local path.
-
-    Raises:
-        InvalidError: no path at all: empty, or with a NUL in it.
-        UnsupportedError: a URL of somewhere else.
-    """
-    text = str(path)
-    if not text or "\0" in text:
-        raise InvalidError(f"{text!r} is not a path", hint="name a file or folder")
-    found = _REMOTE.match(text)
-    if found and found.group(1) != "file":
-        raise UnsupportedError(
-            f"{found.group(1)}:// is not a place that files are read from or written to yet",
-            hint="use a local folder; the store itself may be anywhere",
-        )
-    return Path(text.removeprefix("file://")).expanduser()
 
 
 def split_target(to: str) -> tuple[str, str]:
@@ -87,6 +57,7 @@ def open_source(
     files: str | PathLike[str] | None,
     include: Sequence[str],
     exclude: Sequence[str],
+    options: UrlOptions,
 ) -> OpenedSource:
     """A folder, a file or a state dict as a source; a preview's state dict makes a marked file.
 
@@ -95,6 +66,7 @@ def open_source(
         files: with a state dict, the folder that holds the other files.
         include: globs of what is left out by default.
         exclude: globs of more to leave out.
+        options: for the file systems of URLs.
 
     Raises:
         InvalidError: a broken checkpoint.
@@ -103,7 +75,7 @@ def open_source(
     """
     if isinstance(source, Mapping):
         beside = (
-            None if files is None else scan(local_path(files), include=include, exclude=exclude)
+            None if files is None else scan_path(files, options, include=include, exclude=exclude)
         )
         metadata = {"format": "pt"}
         if isinstance(source, PreviewState):
@@ -115,5 +87,5 @@ def open_source(
         return OpenedSource(arrays, skipped, beside.warnings if beside else ())
     if files is not None:
         raise UsageError("files= goes with a state dict only", hint="a folder brings its own files")
-    folder = scan(local_path(source), include=include, exclude=exclude)
+    folder = scan_path(source, options, include=include, exclude=exclude)
     return OpenedSource(FolderSource(folder), folder.skipped, folder.warnings)

@@ -92,10 +92,12 @@ class Looking(OpenedStore):
     def diff(
         self, a: str, b: str | None = None, *, progress: Progress | bool | None = None
     ) -> Diff:
-        """What differs between two revisions or folders; of one, against its first parent."""
+        """What differs between two revisions, folders or URLs; of one, against its first parent."""
         from deltastore.store.differences import difference
 
-        return difference(self._session(), a, b, self._resolve, as_report(progress))
+        return difference(
+            self._session(), a, b, self._resolve, as_report(progress), self._url_options
+        )
 
     def stats(self, revision: str | None = None) -> Stats:
         """Sizes and counts of the store, or of one version."""

@@ -11,7 +11,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from deltastore.errors import StorageError
 from deltastore.history.log import Log
@@ -19,10 +19,12 @@ from deltastore.history.objects import HistoryReader
 from deltastore.history.reflog import reflog
 from deltastore.history.resolving import Resolved, resolve
 from deltastore.history.views import RefNames
+from deltastore.places.urls import scheme_of
 from deltastore.storage.packs import PackReader
 from deltastore.store.texts import nfc
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
     from types import TracebackType
 
@@ -64,6 +66,7 @@ class OpenedStore:
         threads: int | None = None,
         author: str | None = None,
         cache: str | PathLike[str] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.initialized: InitResult | None = None
         self._backend = backend
@@ -74,6 +77,7 @@ class OpenedStore:
         self._threads = threads
         self._author = author
         self._cache = None if cache is None else Path(cache)
+        self._options = dict(options or {})
         self._opened: Session | None = None
         self._projection: Catalog | None = None
         self._process = os.getpid()
@@ -187,6 +191,10 @@ class OpenedStore:
 
     def _names(self) -> RefNames:
         return RefNames(self._log.state)
+
+    def _url_options(self, scheme: str) -> Mapping[str, Any]:
+        """Options for URLs that are not the store: its own, for those of its own scheme."""
+        return self._options if scheme == scheme_of(self._backend.url) else {}
 
     def _requests(self) -> int | None:
         return self._backend.traffic.requests

@@ -51,8 +51,8 @@ class Recording(OpenedStore):
         """Store a checkpoint as a whole version of a model.
 
         Args:
-            source: a folder, a safetensors file, or a state dict (name to PyTorch tensor or NumPy
-                array).
+            source: a folder or safetensors file, here or at a URL, or a state dict (name to PyTorch
+                tensor or NumPy array).
             to: `namespace/name[@branch]`; a branch that exists is appended to.
             message: what it is.
             base: revision it was fine-tuned from; `none`; None keeps the parent's base.
@@ -101,7 +101,13 @@ class Recording(OpenedStore):
             metrics=metric_texts(metrics),
             find=self._holder,
         )
-        opened = open_source(source, files=files, include=globs(include), exclude=globs(exclude))
+        opened = open_source(
+            source,
+            files=files,
+            include=globs(include),
+            exclude=globs(exclude),
+            options=self._url_options,
+        )
         if not lossy:
             refuse_preview_files(opened.source.files())
         with TemporaryDirectory(prefix="deltastore-") as fallback:

@@ -43,7 +43,8 @@ class Weights(OpenedStore):
 
         Args:
             revision: what to check out.
-            folder: made if absent; matching files are kept, other names never touched.
+            folder: here or at a URL, made if absent; matching files are kept, other names never
+                touched.
             include: globs of files; all when empty.
             exclude: globs of files to leave out.
             fidelity: `preview` writes previewed tensors, into files that say so.
@@ -56,9 +57,10 @@ class Weights(OpenedStore):
         """
         from deltastore.materialize.files import check_out
         from deltastore.materialize.selection import selects
-        from deltastore.store.inputs import local_path
+        from deltastore.store.places import destination
 
         check_fidelity(fidelity)
+        target, _ = destination(folder, self._url_options)
         before = self._traffic()
         found, session = self._resolve(revision), self._session()
         version = session.version(found.commit)
@@ -73,7 +75,7 @@ class Weights(OpenedStore):
         written = check_out(
             version,
             files,
-            local_path(folder),
+            target,
             session.reader(version),
             preview=preview,
             overwrite=overwrite,
@@ -108,7 +110,7 @@ class Weights(OpenedStore):
 
         Args:
             revision: what to export.
-            path: a new `.safetensors` file, or a folder.
+            path: a new `.safetensors` file, or a folder; here or at a URL.
             tensors: glob of names, or of `path:name`, such as `unet/*.safetensors:*`; all when
                 None.
             dtype: that float tensors are rounded to, such as `float16`.
@@ -123,10 +125,11 @@ class Weights(OpenedStore):
         """
         from deltastore.materialize.export import Form, export, export_dtype
         from deltastore.materialize.naming import selected
-        from deltastore.store.inputs import local_path
+        from deltastore.store.places import destination
 
         check_fidelity(fidelity)
         rounded = None if dtype is None else export_dtype(dtype)
+        target, file = destination(path, self._url_options, files=True)
         before = self._traffic()
         commit, session = self._resolve(revision).commit, self._session()
         version = session.version(commit)
@@ -135,9 +138,10 @@ class Weights(OpenedStore):
         written = export(
             version,
             wanted,
-            local_path(path),
+            target,
             session.reader(version),
             Form(rounded, max_shard_size, preview),
+            file=file,
             report=as_report(progress),
         )
         fetched, requests = self._traffic_since(before)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from deltastore.checkpoints import folder as folder_module
+from deltastore.checkpoints import examining
 from deltastore.checkpoints.failures import as_deltastore_error
 from deltastore.checkpoints.folder import scan
 from deltastore.checkpoints.patterns import matches, parse_ignore_file
@@ -31,7 +31,7 @@ def _write(place: Path, data: bytes = b"x") -> None:
     place.write_bytes(data)
 
 
-def _paths(found: folder_module.CheckpointFolder) -> list[str]:
+def _paths(found: examining.CheckpointFolder) -> list[str]:
     return [file.path for file in found.files]
 
 
@@ -292,7 +292,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
             file.write(b"more")
         return header
 
-    monkeypatch.setattr(folder_module, "read_header", meddle)
+    monkeypatch.setattr(examining, "read_header", meddle)
     with pytest.raises(InvalidError, match="changed while it was being read"):
         scan(tmp_path)
 

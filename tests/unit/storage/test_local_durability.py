@@ -18,8 +18,8 @@ from deltastore.errors import (
     NoSpaceError,
     UnreachableError,
 )
+from deltastore.places.failures import failure_of
 from deltastore.storage import durable
-from deltastore.storage.failures import failure_of
 from deltastore.storage.local import LocalBackend
 
 if TYPE_CHECKING:

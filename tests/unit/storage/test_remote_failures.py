@@ -19,9 +19,10 @@ from deltastore.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from deltastore.storage import remote
-from deltastore.storage.inflight import InFlight
-from deltastore.storage.remote import ATTEMPTS, RemoteBackend
+from deltastore.places import requests
+from deltastore.places.inflight import InFlight
+from deltastore.places.requests import ATTEMPTS
+from deltastore.storage.remote import RemoteBackend
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,7 @@ class FlakyFilesystem:
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RemoteBackend:
-    monkeypatch.setattr(remote, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(requests, "FIRST_PAUSE", 0.001)
     found = RemoteBackend(f"memory://flaky/{request.node.name}", {})
     found.put_immutable("one", b"one")
     found._fs = FlakyFilesystem(found._fs)
@@ -134,7 +135,7 @@ def test_the_answer_to_a_range_beyond_the_end(backend: RemoteBackend) -> None:
 def test_an_upload_that_did_not_arrive_is_noticed(
     backend: RemoteBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "CHUNK", 10)
+    monkeypatch.setattr("deltastore.storage.remote.CHUNK", 10)
     source = tmp_path / "source"
     source.write_bytes(b"x" * 100)
     assert backend.put_immutable("two", source) == 100
@@ -164,7 +165,7 @@ def raising(reason: Exception) -> Any:
 
 
 def test_another_process_may_not_use_it(backend: RemoteBackend) -> None:
-    backend._process = -1
+    backend._requests._process = -1
     for use in (
         lambda: backend.get("one", max_bytes=9),
         lambda: backend.get_ranges("one", [(0, 1), (2, 1)]),

@@ -1,4 +1,4 @@
-"""Opening an fsspec file system for a store, and what its many exceptions mean."""
+"""Opening an fsspec file system, and what its many exceptions mean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deltastore.errors import (
     UnreachableError,
     UsageError,
 )
-from deltastore.storage.failures import failure_of
+from deltastore.places.failures import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,7 @@ _WRAPPERS = frozenset(
     | {"dvc", "filecache", "generic", "gist", "git", "github", "jlab", "jupyter", "libarchive"}
     | {"pyscript", "reference", "root", "simplecache", "tar", "zip"}
 )
+_HUBS = frozenset({"hf"})
 _S3 = frozenset({"s3", "s3a"})
 _S3_CONFIG = {
     "max_pool_connections": 32,
@@ -45,19 +46,27 @@ _CREDENTIAL_ERRORS = (
 _PERMANENT = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENAMETOOLONG, errno.EMSGSIZE})
 
 
-def connect(scheme: str, url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
-    """An fsspec file system without caches, and the store's path in it.
+def connect(
+    scheme: str, url: str, options: Mapping[str, Any], *, purpose: str = "a store"
+) -> tuple[Any, str]:
+    """An fsspec file system without caches, and the path of a URL in it.
+
+    Args:
+        scheme: of the URL, in lower case.
+        url: without credentials.
+        options: for the file system.
+        purpose: what the place is for, in messages.
 
     Raises:
-        UsageError: a scheme that fsspec does not know, that cannot hold a store, or whose package
-            is not installed; options it does not take.
+        UsageError: a scheme that fsspec does not know, that cannot hold what it is for, or whose
+            package is not installed; options it does not take.
     """
-    import fsspec  # noqa: PLC0415 - only stores that are elsewhere pay for it
+    import fsspec  # noqa: PLC0415 - only who goes elsewhere pays for it
 
-    known = set(fsspec.available_protocols()) - _WRAPPERS
+    known = set(fsspec.available_protocols()) - _WRAPPERS - _HUBS
     if scheme not in known:
         raise UsageError(
-            f"{scheme}:// is no place for a store", hint=f"known: {', '.join(sorted(known))}"
+            f"{scheme}:// is no place for {purpose}", hint=f"known: {', '.join(sorted(known))}"
         )
     settings = {"use_listings_cache": False, "skip_instance_cache": True, **options}
     if scheme in _S3:
