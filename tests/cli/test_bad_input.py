@@ -327,14 +327,14 @@ def test_what_this_version_does_not_do(refused: Refusal) -> None:
     auto = ("commit", "base", "--to", "me/y", "-m", "m", "--base", "auto")
     assert "--base auto" in refused(*auto, kind="unsupported", code=5)["message"]
     for command in (
-        ("commit", "s3://bucket/x", "--to", "me/y", "-m", "m"),
-        ("checkout", "me/base", "s3://bucket/x"),
-        ("export", "me/base", "s3://bucket/x"),
-        ("diff", "me/base", "s3://bucket/x"),
+        ("commit", "hf:meta/llama", "--to", "me/y", "-m", "m"),
+        ("checkout", "me/base", "hf:meta/llama"),
+        ("export", "me/base", "hf:meta/llama"),
+        ("diff", "me/base", "hf:meta/llama"),
     ):
         error = refused(*command, kind="unsupported", code=5)
-        assert "s3://" in error["message"]
-        assert "local folder" in error["hint"]
+        assert "hf: is not supported" in error["message"]
+        assert "hf download" in error["hint"]
 
 
 USAGE = (
