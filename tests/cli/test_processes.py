@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.cli.terminals import on_a_terminal
 
 DRIVER = """
 import importlib.util, sys, time
@@ -109,32 +109,6 @@ def test_control_c_says_nothing_was_recorded(driver: list[str], extra: list[str]
     assert process.returncode == 130
     assert err == "interrupted: nothing recorded\n"
     assert (json.loads(out)["error"]["kind"] == "interrupted") if extra else (out == "")
-
-
-def on_a_terminal(command: list[str], **environment: str) -> str:
-    """What a command shows on a terminal of 80 columns."""
-    reader, writer = pty.openpty()
-    process = subprocess.Popen(
-        command,
-        stdin=writer,
-        stdout=writer,
-        stderr=writer,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment},
-    )
-    os.close(writer)
-    shown = b""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            piece = os.read(reader, 65536)
-        except OSError:  # the other end is closed
-            break
-        shown += piece
-        if not piece:
-            break
-    process.wait(30)
-    os.close(reader)
-    return shown.decode().replace("\r\n", "\n")
 
 
 def test_a_terminal_gets_color_unless_told_otherwise(driver: list[str]) -> None:
