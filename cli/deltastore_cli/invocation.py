@@ -36,7 +36,12 @@ _RECORDING = frozenset(
         "branch",
         "commit",
         "init",
+        "mv",
+        "reset",
+        "revert",
+        "rm",
         "tag",
+        "undo",
     }
 )
 _MEMORY = re.compile(r"(?:^|::)memory:", re.IGNORECASE)

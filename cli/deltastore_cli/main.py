@@ -37,6 +37,10 @@ _PLACES: dict[str, tuple[str, ...]] = {
         "record:commit",
         "record:branch",
         "record:tag",
+        "moves:reset",
+        "moves:rm",
+        "moves:mv",
+        "moves:undo",
     ),
     "look": (
         "look:log",
@@ -44,6 +48,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
         "look:diff",
         "look:ls",
         "look:stats",
+        "moves:reflog",
     ),
     "merge": (),
     "share": (

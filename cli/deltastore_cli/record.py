@@ -10,7 +10,8 @@ from deltastore.errors import UsageError
 from deltastore_cli.assignments import assignments, density, metric_values
 from deltastore_cli.commands import Command
 from deltastore_cli.listings import RefList, refs_text
-from deltastore_cli.summaries import commit_text, ref_move_text
+from deltastore_cli.move_reports import ref_move_text
+from deltastore_cli.summaries import commit_text
 
 if TYPE_CHECKING:
     from deltastore_cli.invocation import Invocation

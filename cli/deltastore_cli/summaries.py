@@ -1,4 +1,4 @@
-"""What was done, in a few lines: init, commit, checkout, export, branch and tag."""
+"""What was done, in a few lines: init, commit, checkout, export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         ExportResult,
         InitResult,
         KeptWhole,
-        RefMoveResult,
     )
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "commit_text",
     "export_text",
     "init_text",
-    "ref_move_text",
     "short",
 ]
 
@@ -176,19 +174,3 @@ def _written(done: CheckoutResult | ExportResult, revision: str) -> str:
 
 def _source(revision: str, commit: str) -> str:
     return f"{paint(revision, 'name')}  {short(commit)}"
-
-
-def ref_move_text(done: RefMoveResult) -> str:
-    """What a branch or tag was, what it is, and the way back."""
-    name = f"{done.model}@{done.name}"
-    head = paint(name, "name")
-    if done.new is None:
-        was = f" (was {short(done.old)})" if done.old else ""
-        back = f"      back: deltastore {done.kind} {name} {done.old[:SHORT]}" if done.old else ""
-        return f"{head}  deleted{was}{printable(back)}\n"
-    if done.old is None:
-        return f"{head}  {short(done.new)}  new {done.kind}\n"
-    if done.old == done.new:
-        return f"{head}  {short(done.new)}  already there\n"
-    back = f"back: deltastore branch -f {printable(name)} {done.old[:SHORT]}"
-    return f"{head}  {short(done.old)} -> {short(done.new)}      {back}\n"

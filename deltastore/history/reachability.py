@@ -29,6 +29,7 @@ __all__ = [
     "newly_reachable",
     "owed_at",
     "owed_by",
+    "prove_all_reachable",
     "prove_reachable",
     "reachable",
     "representations_of",
@@ -71,7 +72,13 @@ def newly_reachable(state: LogState, commit: CommitId, header: HeaderSource) -> 
     """The commits that a ref at `commit` would keep and no ref keeps now."""
     if commit in state.roots() or is_reachable(state, commit, header):
         return set()
-    return reachable([commit], header, stop=reachable(state.roots(), header))
+    return _beyond_refs(state, [commit], header)
+
+
+def _beyond_refs(
+    state: LogState, commits: Iterable[CommitId], header: HeaderSource
+) -> set[CommitId]:
+    return reachable(commits, header, stop=reachable(state.roots(), header))
 
 
 def owed_by(commits: Iterable[CommitId], state: LogState, history: History) -> frozenset[Digest]:
@@ -109,7 +116,23 @@ def prove_reachable(state: LogState, commit: CommitId, history: History) -> None
         IncompatibleError: a tensor of it is more than 8 steps from one that is kept whole.
         MissingObjectError: something it needs is nowhere.
     """
-    fresh = newly_reachable(state, commit, history.header)
+    _prove(state, newly_reachable(state, commit, history.header), history)
+
+
+def prove_all_reachable(state: LogState, commits: Iterable[CommitId], history: History) -> None:
+    """`prove_reachable` for refs moved to several commits at once: what is kept is walked once.
+
+    Raises:
+        ConflictError, IncompatibleError, MissingObjectError: as `prove_reachable`.
+    """
+    outside = sorted(set(commits) - state.roots())
+    for commit in outside:
+        _check_meta(state, commit)
+    if outside:
+        _prove(state, _beyond_refs(state, outside, history.header), history)
+
+
+def _prove(state: LogState, fresh: Collection[CommitId], history: History) -> None:
     for each in sorted(fresh):
         _check_meta(state, each)
     needed = owed_by(fresh, state, history)

@@ -1,14 +1,15 @@
-"""Making, moving and deleting branches and tags: one log entry each."""
+"""Making, moving, resetting and deleting branches and tags: one log entry each."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Literal
 
-from deltastore.errors import ExistsError, NotFoundError
+from deltastore.errors import ConflictError, ExistsError, NotFoundError
 from deltastore.history.entries import Draft, RefMove, Transaction, new_token
 from deltastore.history.reachability import prove_reachable
 from deltastore.history.refs import branch_ref, looks_like_commit, tag_ref
+from deltastore.history.suggestions import no_such_model
 from deltastore.ids import short
 from deltastore.results import RefMoveResult
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from deltastore.history.state import LogState
     from deltastore.ids import CommitId
 
-__all__ = ["RefChange", "change_ref"]
+__all__ = ["BranchReset", "RefChange", "change_ref"]
 
 RefKind = Literal["branch", "tag"]
 
@@ -42,6 +43,7 @@ class RefChange:
         self, kind: RefKind, model: str, name: str, commit: CommitId | None, *, force: bool = False
     ) -> None:
         self.kind: RefKind = kind
+        self.op: str = kind
         self.model = model
         self.name = name
         self.commit = commit
@@ -84,12 +86,53 @@ class RefChange:
         plural = "branches" if self.kind == "branch" else "tags"
         return f"{plural} of this model: {', '.join(names)}" if names else f"it has no {plural}"
 
-    def result(self, old: CommitId | None) -> RefMoveResult:
+    def result(self, old: CommitId | None, seq: int | None) -> RefMoveResult:
         """For the caller."""
         warnings: tuple[str, ...] = ()
         if self.commit is not None and looks_like_commit(self.name):
             warnings = (f"the name {self.name!r} reads like a commit id; it wins over one",)
-        return RefMoveResult(self.model, self.name, self.kind, old, self.commit, warnings)
+        return RefMoveResult(self.model, self.name, self.kind, old, self.commit, warnings, seq)
+
+
+class BranchReset(RefChange):
+    """A branch that exists is to stand at another commit.
+
+    Args:
+        model: `namespace/name`.
+        name: of the branch.
+        commit: where it is to stand.
+        expect: where it must stand before; None for anywhere.
+    """
+
+    def __init__(
+        self, model: str, name: str, commit: CommitId, *, expect: CommitId | None = None
+    ) -> None:
+        super().__init__("branch", model, name, commit, force=True)
+        self.op = "reset"
+        self._expect = expect
+
+    def move(self, state: LogState) -> RefMove:
+        """The move that does it.
+
+        Raises:
+            ConflictError: the branch is not where it was expected.
+            NotFoundError: there is no such branch.
+        """
+        old, label = state.ref(self.full), f"{self.model}@{self.name}"
+        if old is None and not state.heads(self.model) and not state.tags(self.model):
+            raise no_such_model(self.model, state)
+        if old is None:
+            known = self._names_hint(state)
+            raise NotFoundError(
+                f"{label}: no such branch", hint=f"{known}; deltastore branch {label} REV makes it"
+            )
+        if self._expect not in (None, old):
+            raise ConflictError(
+                f"{label} moved: expected at {short(self._expect or '')}, it is at {short(old)}; "
+                "nothing was changed",
+                hint=f"deltastore reflog {label} shows what moved it",
+            )
+        return super().move(state)
 
 
 def change_ref(
@@ -104,6 +147,7 @@ def change_ref(
     """
     txn = new_token()
     old: CommitId | None = change.commit
+    seq: int | None = None
 
     def compose(state: LogState) -> Draft:
         nonlocal old
@@ -111,8 +155,8 @@ def change_ref(
         old = move.old
         if move.new is not None:
             prove_reachable(state, move.new, history)
-        return Draft((Transaction(txn, change.kind, actor, time, message, refs=(move,)),))
+        return Draft((Transaction(txn, change.op, actor, time, message, refs=(move,)),))
 
     with contextlib.suppress(_NothingToDoError):
-        log.append(compose)
-    return change.result(old)
+        seq = log.append(compose).v
+    return change.result(old, seq)

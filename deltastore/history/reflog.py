@@ -13,20 +13,20 @@ from deltastore.ids import bytes_digest
 from deltastore.storage.records import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from deltastore.history.checkpoint_roots import SegmentRef
-    from deltastore.history.entries import Entry
+    from deltastore.history.entries import Entry, Transaction
     from deltastore.history.log import Log
     from deltastore.ids import CommitId
 
-__all__ = ["ReflogEntry", "reflog"]
+__all__ = ["LoggedMove", "newest_first", "reflog", "reflog_of"]
 
 CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
-class ReflogEntry:
+class LoggedMove:
     """One move of one ref.
 
     Attributes:
@@ -38,6 +38,7 @@ class ReflogEntry:
         actor: who did it.
         time: RFC 3339, UTC.
         message: for people.
+        origin: full name of the ref that this one was, when the move renamed it; else None.
     """
 
     v: int
@@ -48,9 +49,10 @@ class ReflogEntry:
     actor: str
     time: str
     message: str
+    origin: str | None = None
 
 
-def reflog(log: Log, ref: str | None = None) -> Iterator[ReflogEntry]:
+def reflog(log: Log, ref: str | None = None) -> Iterator[LoggedMove]:
     """Moves of one ref, or of all, newest first. Read as far as it is consumed.
 
     Args:
@@ -60,27 +62,69 @@ def reflog(log: Log, ref: str | None = None) -> Iterator[ReflogEntry]:
     Raises:
         CorruptError: an entry is missing or damaged.
     """
-    for entry in _newest_first(log, ref):
-        yield from _moves(entry, ref)
+    names = None if ref is None else {ref}
+    for entry in newest_first(log, names):
+        for txn in reversed(entry.body.txns if entry.body is not None else ()):
+            yield from _moves(entry.v, txn, names, {})
 
 
-def _moves(entry: Entry, ref: str | None) -> Iterator[ReflogEntry]:
-    for txn in reversed(entry.body.txns if entry.body is not None else ()):
-        for move in reversed(txn.refs):
-            if ref in (None, move.name):
-                yield ReflogEntry(
-                    v=entry.v,
-                    ref=move.name,
-                    old=move.old,
-                    new=move.new,
-                    op=txn.op,
-                    actor=txn.actor,
-                    time=txn.time,
-                    message=txn.message,
-                )
+def reflog_of(log: Log, refs: Collection[str]) -> Iterator[LoggedMove]:
+    """Moves of some refs, newest first; of a renamed one also those under its former name.
+
+    Args:
+        log: of the store; its state is not refreshed.
+        refs: full names.
+
+    Raises:
+        CorruptError: an entry is missing or damaged.
+    """
+    names = set(refs)
+    for entry in newest_first(log, names):
+        for txn in reversed(entry.body.txns if entry.body is not None else ()):
+            origins = _origins(txn)
+            yield from _moves(entry.v, txn, names, origins)
+            names.update(former for ref, former in origins.items() if ref in names)
 
 
-def _newest_first(log: Log, ref: str | None) -> Iterator[Entry]:
+def _origins(txn: Transaction) -> dict[str, str]:
+    """The former names of refs that a transaction renamed: deleted there, made here, one commit."""
+    gone = {(_rest(move.name), move.old): move.name for move in txn.refs if move.new is None}
+    made = (move for move in txn.refs if move.old is None)
+    pairs = ((move.name, gone.get((_rest(move.name), move.new))) for move in made)
+    return {name: former for name, former in pairs if former is not None}
+
+
+def _rest(full: str) -> str:
+    """What is left of `models/NAMESPACE/NAME/heads/BRANCH` when the model is renamed."""
+    return full.split("/", 3)[-1] if full.startswith("models/") else full
+
+
+def _moves(
+    v: int, txn: Transaction, names: Collection[str] | None, origins: dict[str, str]
+) -> list[LoggedMove]:
+    return [
+        LoggedMove(
+            v=v,
+            ref=move.name,
+            old=move.old,
+            new=move.new,
+            op=txn.op,
+            actor=txn.actor,
+            time=txn.time,
+            message=txn.message,
+            origin=origins.get(move.name),
+        )
+        for move in reversed(txn.refs)
+        if names is None or move.name in names
+    ]
+
+
+def newest_first(log: Log, refs: Collection[str] | None = None) -> Iterator[Entry]:
+    """Entries, the newest one first; with `refs` those in which none of them moved may be left out.
+
+    Raises:
+        CorruptError: an entry is missing or damaged.
+    """
     root = log.root()
     covered = -1 if root is None else root.v
     last = log.state.v
@@ -89,7 +133,7 @@ def _newest_first(log: Log, ref: str | None) -> Iterator[Entry]:
         yield from reversed(list(log.entries(first, last)))
         last = first - 1
     for where in reversed(root.segments if root is not None else ()):
-        if ref is None or ref in _names(log, where):
+        if refs is None or not _names(log, where).isdisjoint(refs):
             yield from reversed(_entries(log, where))
 
 

@@ -48,6 +48,11 @@ class Ref:
     model: str
     name: str
 
+    @property
+    def label(self) -> str:
+        """As people write it: `namespace/name@branch`; without a model, as the log has it."""
+        return f"{self.model}@{self.name}" if self.model else f"{self.kind}/{self.name}"
+
 
 def check_model(model: str) -> str:
     """`model` itself, if it is `namespace/name` as on the Hub.

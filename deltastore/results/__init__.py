@@ -17,6 +17,15 @@ from deltastore.results.looking import (
     Stats,
     TensorInfo,
 )
+from deltastore.results.moves import (
+    MovedRef,
+    ReflogEntry,
+    ReflogResult,
+    RemoveResult,
+    RenameResult,
+    RevertResult,
+    UndoResult,
+)
 from deltastore.results.recording import (
     Commit,
     InitResult,
@@ -43,10 +52,17 @@ __all__ = [
     "Listing",
     "LogResult",
     "ModelInfo",
+    "MovedRef",
     "RefInfo",
     "RefMoveResult",
+    "ReflogEntry",
+    "ReflogResult",
+    "RemoveResult",
+    "RenameResult",
+    "RevertResult",
     "Stats",
     "TensorChange",
     "TensorCounts",
     "TensorInfo",
+    "UndoResult",
 ]

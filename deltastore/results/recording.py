@@ -112,7 +112,17 @@ class Commit(InNotebooks):
 
 @dataclass(frozen=True, slots=True)
 class RefMoveResult(InNotebooks):
-    """A branch or tag made, moved or deleted; None stands for absent."""
+    """A branch or tag made, moved or deleted; None stands for absent.
+
+    Attributes:
+        model: `namespace/name`.
+        name: of the branch or tag.
+        kind: branch or tag.
+        old: commit it stood at.
+        new: commit it stands at.
+        warnings: sentences worth reading.
+        seq: the log entry that did it; None when it stood there already.
+    """
 
     model: str
     name: str
@@ -120,3 +130,4 @@ class RefMoveResult(InNotebooks):
     old: str | None
     new: str | None
     warnings: tuple[str, ...] = ()
+    seq: int | None = None

@@ -10,6 +10,7 @@ from deltastore.results import InitResult
 from deltastore.storage.location import open_backend
 from deltastore.store.care import Care
 from deltastore.store.looking import Looking
+from deltastore.store.moves import Moves
 from deltastore.store.notebooks import Notebooks
 from deltastore.store.opened import PRODUCER, now, this_user
 from deltastore.store.recording import Recording
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "init", "open_store"]
 
 
-class Store(Recording, Looking, Weights, Care, Notebooks):
+class Store(Recording, Moves, Looking, Weights, Care, Notebooks):
     """An opened store. Made by `deltastore.init` and `deltastore.open`; a context manager.
 
     Thread-safe. A forked child cannot use it, is told so, and opens it again.

@@ -326,7 +326,7 @@ def test_branch_lists_makes_moves_and_deletes(store: Any, program: Any) -> None:
     ran = program("branch", "team/chat@prod", "4c1f", "-f", "-m", "ticket 812")
     assert ran.out == (
         "team/chat@prod  9d20b7711c3e -> 4c1f09ab23de"
-        "      back: deltastore branch -f team/chat@prod 9d20b7711c3e\n"
+        "      back: deltastore undo, or branch -f team/chat@prod 9d20b7711c3e\n"
     )
     assert store.calls[-1] == (
         "branch",

@@ -11,7 +11,7 @@ from deltastore.errors import (
     NotFoundError,
     UsageError,
 )
-from deltastore.history.reflog import ReflogEntry, reflog
+from deltastore.history.reflog import LoggedMove, reflog
 from deltastore.history.resolving import Place, Resolved, resolve
 from deltastore.history.revisions import Revision, Step, parse_revision
 from deltastore.history.state import LogState, RefState
@@ -111,7 +111,7 @@ def state_with(**refs: CommitId) -> LogState:
 STATE = state_with(heads_main=M, heads_dev=B, tags_v1=A, tags_v2=B)
 
 
-def no_reflog(_: str) -> Iterator[ReflogEntry]:
+def no_reflog(_: str) -> Iterator[LoggedMove]:
     return iter(())
 
 
