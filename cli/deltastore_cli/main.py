@@ -41,6 +41,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
         "moves:rm",
         "moves:mv",
         "moves:undo",
+        "moves:revert",
     ),
     "look": (
         "look:log",

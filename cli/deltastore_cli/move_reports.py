@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from deltastore_cli.quantities import counted, first_of
-from deltastore_cli.summaries import SHORT, short
+from deltastore_cli.summaries import SHORT, commit_text, short
 from deltastore_cli.tables import table_text
 from deltastore_cli.terminal import paint, printable
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         RefMoveResult,
         RemoveResult,
         RenameResult,
+        RevertResult,
         UndoResult,
     )
 
@@ -29,6 +30,7 @@ __all__ = [
     "reflog_text",
     "remove_text",
     "rename_text",
+    "revert_text",
     "taken_back_text",
     "taking_back_text",
     "undo_text",
@@ -92,6 +94,24 @@ def taken_back_text(done: UndoResult) -> str:
     if done.unchanged:
         return "somebody was faster: it was taken back already\n"
     return "done. again: deltastore undo\n"
+
+
+def revert_text(done: RevertResult) -> str:
+    """The new commit, and how it was made."""
+    if done.unchanged:
+        head = f"{paint(f'{done.model}@{done.branch}', 'name')}  {short(done.commit)}"
+        return f"{head}  unchanged: nothing of {short(done.reverted)} is left in it\n"
+    return commit_text(done) + f"  takes back {short(done.reverted)}: {_made(done)}\n"
+
+
+def _made(done: RevertResult) -> str:
+    if done.parents[:1] == (done.reverted,):
+        return "the files before it again, byte for byte"
+    if done.exact:
+        return "every file and tensor has the bits of a version before"
+    names = printable(first_of(done.subtracted, NAMES))
+    tensors = counted(len(done.subtracted), "tensor")
+    return f"not exact: {tensors} by subtraction, rounded once ({names})"
 
 
 def _deed(found: UndoResult) -> str:

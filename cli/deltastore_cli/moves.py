@@ -1,4 +1,4 @@
-"""Commands that move refs and take things back: reset, rm, mv, undo; and reflog, which shows it."""
+"""Commands that move refs and take things back: reset, rm, mv, undo, revert, and reflog."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from deltastore_cli.move_reports import (
     reflog_text,
     remove_text,
     rename_text,
+    revert_text,
     taken_back_text,
     taking_back_text,
     undo_text,
@@ -21,7 +22,7 @@ from deltastore_cli.terminal import write_output
 if TYPE_CHECKING:
     from deltastore_cli.invocation import Invocation
 
-__all__ = ["mv", "reflog", "reset", "rm", "undo"]
+__all__ = ["mv", "reflog", "reset", "revert", "rm", "undo"]
 
 _MESSAGE = click.option("-m", "--message", default="", metavar="MSG", help="Why, for the reflog.")
 
@@ -102,6 +103,29 @@ def undo(call: Invocation, seq: int | None, dry_run: bool) -> None:
         if not call.json:
             write_output(taking_back_text(shown))
         call.answer(store.undo(shown.seq), taken_back_text)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "deltastore revert team/chat",
+        "deltastore revert team/chat~3 -m 'without dpo'",
+    ),
+)
+@click.argument("revision", metavar="REV")
+@click.option("--to", metavar="NS/NAME[@BRANCH]", help="The branch; that of REV unless given.")
+@click.option("-m", "--message", metavar="MSG", help="What it is; as git says it unless given.")
+@click.pass_obj
+def revert(call: Invocation, revision: str, to: str | None, message: str | None) -> None:
+    """Make a new commit that takes one commit's change back.
+
+    Of a branch's tip: its parent's files, byte for byte. Of an older commit: its change is
+    subtracted from the weights that have changed since, and the answer says so.
+    """
+    with call.open() as store:
+        with call.progress() as progress:
+            result = store.revert(revision, to=to, message=message, progress=progress)
+        call.answer(result, revert_text, warnings=result.warnings)
 
 
 @click.command(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from deltastore.storage.packing import SpooledPack
     from deltastore.storage.records import PackId
 
-__all__ = ["commit"]
+__all__ = ["commit", "recommit"]
 
 ATTEMPTS = 3
 """How often everything is written again because what it relied on was condemned meanwhile."""
@@ -75,9 +75,33 @@ def commit(
         NoSpaceError: disk or bucket is full; nothing was recorded.
         OutcomeUnknownError: the backend stopped answering while the entry was being written.
     """
+    return _insist(lambda: _Commit(session, request).run(source, spool_folder, report))
+
+
+def recommit(
+    session: Session,
+    request: Request,
+    stored: Callable[[], WrittenVersion],
+    spool_folder: Path,
+) -> Committed:
+    """Move a branch to a new commit of a version that the store has; no weights are read.
+
+    Args:
+        session: of the store.
+        request: what is recorded; its `expect` keeps the version reachable meanwhile.
+        stored: the version, looked up anew for every attempt.
+        spool_folder: for the meta pack.
+
+    Raises:
+        ConflictError, OutcomeUnknownError: as `commit`.
+    """
+    return _insist(lambda: _Commit(session, request).run_stored(stored(), spool_folder))
+
+
+def _insist(attempt: Callable[[], Committed]) -> Committed:
     for _ in range(ATTEMPTS):
         try:
-            return _Commit(session, request).run(source, spool_folder, report)
+            return attempt()
         except _Stale:
             continue
     raise ConflictError(
@@ -130,6 +154,15 @@ class _Commit:
             except _NothingNew as found:
                 return self._nothing_new(found.commit)
 
+    def run_stored(self, written: WrittenVersion, folder: Path) -> Committed:
+        self.session.log.check_writer()
+        if self.tip is not None and self._is_at(self.tip, written.manifest):
+            return self._nothing_new(self.tip)
+        try:
+            return self._record(written, folder)
+        except _NothingNew as found:
+            return self._nothing_new(found.commit)
+
     # before writing
 
     def _base(self, parent: CommitId | None) -> CommitId | None:
@@ -163,10 +196,12 @@ class _Commit:
 
     def _known(self) -> KnownVersions:
         parent = self.parent if self.parent != self.base else None
+        proposals = Proposals(self.request.find, self._open)
+        proposals.opened += map(self._open, self.request.reuse)
         return KnownVersions(
             base=self._open(self.base) if self.base else None,
             parent=self._open(parent) if parent else None,
-            proposals=Proposals(self.request.find, self._open),
+            proposals=proposals,
         )
 
     def _open(self, commit: CommitId) -> KnownVersion:
@@ -229,7 +264,7 @@ class _Commit:
             request = self.request
             transaction = Transaction(
                 txn=txn,
-                op="commit",
+                op=request.op,
                 actor=request.author,
                 time=request.time,
                 message=request.message[:200],

@@ -34,6 +34,8 @@ class Request:
         metadata: free text by name.
         metrics: decimal text by name.
         find: a commit that has a tensor of some digest, or None; a proposal, proven later.
+        op: what the reflog calls it, a word.
+        reuse: reachable versions whose tensors need not be written again.
     """
 
     model: str
@@ -50,6 +52,8 @@ class Request:
     metadata: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     find: Callable[[Digest], CommitId | None] = lambda _digest: None
+    op: str = "commit"
+    reuse: tuple[CommitId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Words = npt.NDArray[np.unsignedinteger[Any]]
 
-__all__ = ["Wide", "rounded", "step", "widened"]
+__all__ = ["Wide", "narrowed", "rounded", "step", "widened"]
 
 Wide: TypeAlias = "npt.NDArray[np.float32] | npt.NDArray[np.float64]"
 
@@ -58,6 +58,35 @@ def rounded(values: Wide, dtype: Dtype) -> Words:
     if dtype.bits == 8:
         return _rounded_bytes(values, dtype)
     return values.view(np.uint64 if dtype.name == "F64" else np.uint32)
+
+
+def narrowed(values: npt.NDArray[np.float64], dtype: Dtype) -> Words:
+    """The nearest words of a float dtype to doubles, ties to even, rounded once.
+
+    By way of single precision rounded to odd, which keeps what a second rounding needs to know
+    (Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums", IEEE TC 57(4), 2008).
+
+    Args:
+        values: no NaN.
+        dtype: to round to; overflow as in `rounded`.
+    """
+    if dtype.name == "BF16":
+        return rounded(_rounded_to_odd(values), dtype)
+    if dtype.name == "F32":
+        with np.errstate(over="ignore", under="ignore"):
+            return values.astype(np.float32).view(np.uint32)
+    return rounded(values, dtype)
+
+
+def _rounded_to_odd(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Exact values as they are; others cut off toward zero, with their last bit set."""
+    with np.errstate(over="ignore", under="ignore"):
+        nearest = values.astype(np.float32)
+    bits = nearest.view(np.uint32)
+    back = nearest.astype(np.float64)
+    cut = bits - (np.abs(back) > np.abs(values))
+    odd: npt.NDArray[np.uint32] = (cut | (back != values)).astype(np.uint32)
+    return odd.view(np.float32)
 
 
 def step(words: Words, signs: npt.NDArray[np.int8], scale: int, dtype: Dtype) -> Words:

@@ -14,6 +14,7 @@ from deltastore.store.moves import Moves
 from deltastore.store.notebooks import Notebooks
 from deltastore.store.opened import PRODUCER, now, this_user
 from deltastore.store.recording import Recording
+from deltastore.store.reverting import Reverting
 from deltastore.store.texts import nfc
 from deltastore.store.weights import Weights
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "init", "open_store"]
 
 
-class Store(Recording, Moves, Looking, Weights, Care, Notebooks):
+class Store(Recording, Moves, Reverting, Looking, Weights, Care, Notebooks):
     """An opened store. Made by `deltastore.init` and `deltastore.open`; a context manager.
 
     Thread-safe. A forked child cannot use it, is told so, and opens it again.

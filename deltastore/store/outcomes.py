@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from deltastore.results import Commit, KeptWhole, TensorCounts
+from deltastore.results import Commit, KeptWhole, RevertResult, TensorCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deltastore.history.views import RefNames
+    from deltastore.ids import CommitId
     from deltastore.ingest.requests import Committed, Request
     from deltastore.ingest.written import WrittenVersion
     from deltastore.progress import Progress
     from deltastore.store.inputs import OpenedSource
 
-__all__ = ["commit_result", "counted"]
+__all__ = ["commit_result", "counted", "revert_result"]
 
 
 def counted(report: Progress, stage: str, total: int) -> Callable[[int], None]:
@@ -66,6 +68,14 @@ def commit_result(
         dense_names=written.dense_names if written else (),
         warnings=(*opened.warnings, *_too_deep(written)),
     )
+
+
+def revert_result(
+    recorded: Commit, reverted: CommitId, subtracted: tuple[str, ...]
+) -> RevertResult:
+    """The value `revert` returns."""
+    same = {field.name: getattr(recorded, field.name) for field in fields(Commit)}
+    return RevertResult(**same, reverted=reverted, exact=not subtracted, subtracted=subtracted)
 
 
 def _counts(written: WrittenVersion | None, opened: OpenedSource) -> TensorCounts:
