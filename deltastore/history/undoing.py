@@ -80,7 +80,7 @@ def deed_at(log: Log, seq: int, actor: str) -> Deed:
     state = log.state
     if not 0 <= seq <= state.v:
         raise NotFoundError(
-            f"there is no entry {seq}; the newest one is {state.v}",
+            f"there is no entry {seq}; the newest is {state.v}",
             hint="deltastore reflog shows the entries",
         )
     entry = log.entry(seq)
@@ -204,11 +204,11 @@ def _since(log: Log, state: LogState, deed: Deed) -> Iterator[tuple[int, Transac
     for entry in newest_first(log):
         if entry.v < deed.v:
             return
-        for txn in reversed(entry.body.txns if entry.body and entry.v <= state.v else ()):
+        txns = entry.body.txns if entry.body and entry.v <= state.v else ()
+        own = [i for i, txn in enumerate(txns) if txn.txn in deed.txns]
+        for txn in reversed(txns[min(own, default=0) :]):
             if txn.txn not in deed.txns:
                 yield entry.v, txn
-        if entry.v == deed.v:
-            return
 
 
 def _built_on(

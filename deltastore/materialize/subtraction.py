@@ -57,8 +57,8 @@ def _block(tip: Words, commit: Words, parent: Words, dtype: Dtype) -> Words:
 
 
 def _difference(tip: Words, commit: Words, parent: Words, dtype: Dtype) -> Words:
-    t, c, p = (widened(words, dtype).astype(np.float64) for words in (tip, commit, parent))
-    finite = np.isfinite(t) & np.isfinite(c) & np.isfinite(p)
     with np.errstate(invalid="ignore", over="ignore"):
+        t, c, p = (widened(words, dtype).astype(np.float64) for words in (tip, commit, parent))
+        finite = np.isfinite(t) & np.isfinite(c) & np.isfinite(p)
         values = np.where(finite, t - (c - p), 0.0)
     return np.where(finite, narrowed(values, dtype), tip)

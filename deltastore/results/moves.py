@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deltastore.results.html import InNotebooks
 from deltastore.results.recording import Commit
 
 __all__ = [
@@ -64,7 +65,7 @@ class ReflogEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class ReflogResult:
+class ReflogResult(InNotebooks):
     """Moves, newest first; `truncated` when there are more."""
 
     entries: tuple[ReflogEntry, ...]
@@ -72,7 +73,7 @@ class ReflogResult:
 
 
 @dataclass(frozen=True, slots=True)
-class UndoResult:
+class UndoResult(InNotebooks):
     """What `undo` took back, or would.
 
     Attributes:
@@ -99,7 +100,7 @@ class UndoResult:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveResult:
+class RemoveResult(InNotebooks):
     """What `rm` removed: models, their refs, and the log entry that did it."""
 
     models: tuple[str, ...]
@@ -108,7 +109,7 @@ class RemoveResult:
 
 
 @dataclass(frozen=True, slots=True)
-class RenameResult:
+class RenameResult(InNotebooks):
     """What `mv` renamed.
 
     Attributes:

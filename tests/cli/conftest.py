@@ -23,11 +23,18 @@ from deltastore.results import (
     Listing,
     LogResult,
     ModelInfo,
+    MovedRef,
     RefInfo,
+    ReflogEntry,
+    ReflogResult,
     RefMoveResult,
+    RemoveResult,
+    RenameResult,
+    RevertResult,
     Stats,
     TensorChange,
     TensorCounts,
+    UndoResult,
 )
 from deltastore_cli.main import run
 
@@ -91,6 +98,30 @@ DIFF = Diff(
     changed_fraction=0.427,
     relative_norm=6.1e-3,
 )
+UNDONE = UndoResult(
+    4211,
+    "2026-01-02T03:04:05Z",
+    "Ann",
+    "commit",
+    "x",
+    (MovedRef("me/mahth@main", "branch", TUNED, None),),
+    4212,
+)
+REVERTED = RevertResult(
+    commit=TUNED,
+    model="team/chat",
+    branch="main",
+    parents=(OTHER,),
+    base=BASE,
+    unchanged=False,
+    tensors=TensorCounts(291, 291, 0, 0),
+    logical_bytes=16_060_000_000,
+    stored_bytes=20_000,
+    preview_bytes=0,
+    preview_error=None,
+    requests=None,
+    reverted=OTHER,
+)
 
 
 @dataclass
@@ -139,6 +170,14 @@ def canned_answers() -> dict[str, Any]:
         "tags": (RefInfo("me/math", "v1", "tag", TUNED),),
         "branch": RefMoveResult("team/chat", "prod", "branch", OTHER, TUNED),
         "tag": RefMoveResult("me/math", "v1", "tag", None, TUNED),
+        "reset": RefMoveResult("team/chat", "main", "branch", OTHER, TUNED, seq=12),
+        "rm": RemoveResult(("a/b", "a/c"), (MovedRef("a/b@main", "branch", TUNED, None),) * 3, 12),
+        "mv": RenameResult("a/c", "a/b", (MovedRef("a/c@main", "branch", None, TUNED),), 12),
+        "undo": UNDONE,
+        "revert": REVERTED,
+        "reflog": ReflogResult(
+            (ReflogEntry(7, "then", "Ann", "tag", "m", "me/math@v1", "tag", None, TUNED),)
+        ),
         "fsck": Fsck(True, {"log entries": 41, "packs": 12}, ()),
         "doctor": Doctor(True, (("probe", "8 of 8 create races had one winner", True),)),
     }

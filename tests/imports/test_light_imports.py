@@ -104,7 +104,18 @@ def test_help_loads_nothing_heavy(path: tuple[str, ...], tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "arguments",
-    ["log me/x", "log me/x --graph --json", "show me/x", "branch", "branch me/x@prod me/x~1"],
+    [
+        "log me/x",
+        "log me/x --graph --json",
+        "show me/x",
+        "branch",
+        "branch me/x@prod me/x~1",
+        "reflog me/x",
+        "reset me/x@prod me/x",
+        "undo",
+        "mv me/x me/x2",
+        "mv me/x2 me/x",
+    ],
 )
 def test_looking_at_history_loads_nothing_heavy(arguments: str, folder: Path) -> None:
     assert command(f"-s models.ds {arguments}", folder) == set()
