@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from deltastore.errors import ExistsError, UsageError
 from deltastore.history.entries import Draft, RefMove, Transaction, new_token
+from deltastore.history.move_views import moved_refs
 from deltastore.history.reachability import prove_all_reachable
 from deltastore.history.refs import check_model, parse_ref
 from deltastore.history.suggestions import no_such_model
-from deltastore.history.move_views import moved_refs
 from deltastore.ids import short
 from deltastore.results import RemoveResult, RenameResult
 

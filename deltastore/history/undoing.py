@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from deltastore.errors import ConflictError, NotFoundError, OutcomeUnknownError
 from deltastore.history.entries import Draft, RefMove, Transaction, new_token
+from deltastore.history.move_views import moved_refs
 from deltastore.history.reachability import prove_all_reachable
 from deltastore.history.reflog import newest_first
 from deltastore.history.refs import parse_ref
-from deltastore.history.move_views import moved_refs
 from deltastore.results import UndoResult
 
 if TYPE_CHECKING:

@@ -38,9 +38,9 @@ class Moves(OpenedStore):
             NotFoundError: there never was such a model, branch or tag.
             UsageError: a commit, or something with steps, which has no reflog.
         """
-        from deltastore.history.reflog import reflog, reflog_of
         from deltastore.history.move_views import reflog_result
         from deltastore.history.named_refs import refs_named
+        from deltastore.history.reflog import reflog, reflog_of
 
         state = self._log.refresh()
         if revision is None:
