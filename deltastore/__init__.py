@@ -18,16 +18,27 @@ from deltastore import errors
 
 if TYPE_CHECKING:
     from deltastore.progress import Progress
-    from deltastore.store import Store, init
+    from deltastore.store import Store, cache_info, clear_cache, init
     from deltastore.store import open_store as open  # noqa: A004 - as in `gzip.open`
 
 __version__ = "0.1.0"
 
-__all__ = ["Progress", "Store", "__version__", "errors", "init", "open"]
+__all__ = [
+    "Progress",
+    "Store",
+    "__version__",
+    "cache_info",
+    "clear_cache",
+    "errors",
+    "init",
+    "open",
+]
 
 _HOMES = {
     "Progress": ("deltastore.progress", "Progress"),
     "Store": ("deltastore.store", "Store"),
+    "cache_info": ("deltastore.store", "cache_info"),
+    "clear_cache": ("deltastore.store", "clear_cache"),
     "init": ("deltastore.store", "init"),
     "open": ("deltastore.store", "open_store"),
 }

@@ -6,6 +6,7 @@ or the environment.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "DEFAULT_CACHE_BYTES",
     "PROGRESS_MODES",
     "SETTING_KEYS",
     "Layer",
@@ -23,6 +25,7 @@ __all__ = [
     "SettingValue",
     "Settings",
     "check_key",
+    "parse_bytes",
     "parse_setting",
     "resolve_settings",
 ]
@@ -31,8 +34,13 @@ ProgressMode: TypeAlias = Literal["auto", "bar", "plain", "none"]
 SettingValue: TypeAlias = str | int
 
 PROGRESS_MODES: tuple[ProgressMode, ...] = ("auto", "bar", "plain", "none")
+DEFAULT_CACHE_BYTES = 20_000_000_000
 MAX_TEXT = 4096
+MAX_BYTES = 1 << 62
 MAX_THREADS = 1024
+MAX_DIGITS = 32
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,7 @@ class Settings:
         progress: how work under way is shown.
         threads: to work with; None: as many as there are processors.
         cache: folder of the cache; None: the platform's.
+        cache_size: bytes that it may have; 0: no cache; None: 20 GB.
         origins: where each key that is set was set.
     """
 
@@ -72,6 +81,7 @@ class Settings:
     progress: ProgressMode = "auto"
     threads: int | None = None
     cache: str | None = None
+    cache_size: int | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -123,6 +133,24 @@ def check_key(key: str) -> None:
         raise UsageError(f"there is no setting {key!r}", hint=hint)
 
 
+def parse_bytes(text: str) -> int | None:
+    """Bytes from `5GB`, `512 MiB` or `1000`; None if it is none of these."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        return None
+    power = " KMGT".index(found[2].upper() or " ")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
+
+
+def _bytes(raw: object) -> tuple[SettingValue | None, str]:
+    wanted = "a size such as 20GB, 512MiB or a number of bytes, 0 for none"
+    if isinstance(raw, str) and len(raw) <= MAX_DIGITS:
+        raw = parse_bytes(raw)
+    if isinstance(raw, bool) or not isinstance(raw, int):
+        return None, wanted
+    return (raw if 0 <= raw <= MAX_BYTES else None), wanted
+
+
 def _text(raw: object) -> tuple[SettingValue | None, str]:
     fits = isinstance(raw, str) and 0 < len(raw) <= MAX_TEXT and raw.isprintable()
     return (raw if isinstance(raw, str) and fits else None), "one line of text"
@@ -149,6 +177,7 @@ _CHECKS: Mapping[str, Callable[[object], tuple[SettingValue | None, str]]] = {
     "progress": _progress,
     "threads": _threads,
     "cache": _text,
+    "cache_size": _bytes,
 }
 
 SETTING_KEYS: tuple[str, ...] = tuple(_CHECKS)

@@ -119,7 +119,11 @@ class Invocation:
     def store_options(self) -> dict[str, Any]:
         """What the settings say of opening a store; of commands that record also who does."""
         settings = self.settings()
-        options = {"threads": settings.threads, "cache": settings.cache}
+        options: dict[str, Any] = {
+            "threads": settings.threads,
+            "cache": settings.cache,
+            "cache_size": settings.cache_size,
+        }
         if self.command in _RECORDING:
             from deltastore_cli.authors import find_author
 

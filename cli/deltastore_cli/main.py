@@ -56,7 +56,10 @@ _PLACES: dict[str, tuple[str, ...]] = {
         "share:checkout",
         "share:export",
     ),
-    "maintain": ("maintain:fsck",),
+    "maintain": (
+        "maintain:fsck",
+        "caching:cache",
+    ),
 }
 """Module and function of each command, by group, in the order that people read them."""
 

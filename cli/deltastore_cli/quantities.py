@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import click
+
+from deltastore.config import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +23,6 @@ __all__ = [
 ]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?", re.IGNORECASE)
 
 
 def size_text(count: float) -> str:
@@ -91,12 +91,10 @@ def parse_size(text: str) -> int:
     Raises:
         click.BadParameter: it is none of these.
     """
-    found = _SIZE.fullmatch(text.strip())
-    if not found:
+    size = parse_bytes(text)
+    if size is None:
         msg = f"{text!r} is no size; write 5GB, 512MiB or a number of bytes"
         raise click.BadParameter(msg)
-    power = " KMGT".index(found[2].upper() or " ")
-    size = int(float(found[1]) * (1024 if found[3] else 1000) ** power)
     if not size:
         msg = "must be more than nothing"
         raise click.BadParameter(msg)

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SettingRow", "SettingsInForce", "collect", "text"]
 
-_UNSET = {"threads": "all processors", "cache": "the platform's", "store": "none"}
+_UNSET = {
+    "threads": "all processors",
+    "cache": "the platform's",
+    "cache_size": "20 GB",
+    "store": "none",
+}
 
 
 @dataclass(frozen=True, slots=True)

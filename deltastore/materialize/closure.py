@@ -9,6 +9,7 @@ from deltastore.codecs.registry import CODECS, codec_named
 from deltastore.errors import CorruptError, MissingObjectError, UnsupportedError
 from deltastore.materialize.seeing import tensor_spec, view_problem
 from deltastore.storage.records import Kind
+from deltastore.storage.sections import cover
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
@@ -192,6 +193,15 @@ class Closure:
         seen: set[Digest] = set()
         for digest in digests:
             yield from self._needed(digest, seen)
+
+    def sections(self, digests: Iterable[Digest]) -> Iterator[Placement]:
+        """The sections that digests are read from, inputs first, each once.
+
+        What cannot be rebuilt is left out: whoever reads it is told.
+        """
+        for kept in self.needed(digest for digest in digests if self.get(digest) is not None):
+            for placement, _ in cover(kept.placements):
+                yield placement
 
     def _needed(self, digest: Digest, seen: set[Digest]) -> Iterator[Kept]:
         if digest in seen:

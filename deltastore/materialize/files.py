@@ -77,6 +77,23 @@ class _Checkout:
             sha256.update(content)
         return ExpectedFile(file.path, size, sha256.hexdigest())
 
+    def write_all(self, files: Sequence[ManifestFile], folder: Destination) -> None:
+        """Write files; what all of them need is fetched ahead."""
+        needed = self.version.sections(self._manifest_files(files))
+        with self.version.ahead(needed) as (version, packs), folder.sink() as sink:
+            near = _Checkout(
+                version, self.reader.over(packs), preview=self.preview, report=self.report
+            )
+            for file in files:
+                with sink.open(file.path) as writer:
+                    near.write(file, writer)
+
+    def _manifest_files(self, files: Sequence[ManifestFile]) -> Iterator[ManifestFile]:
+        """The same files as the manifest has them that they are written from."""
+        previews = self.version.preview if self.preview else None
+        for file in files:
+            yield (previews.file(file.path) if previews else None) or file
+
     def write(self, file: ManifestFile, writer: Writer) -> None:
         for content in self._contents(file):
             writer.write(content)
@@ -145,11 +162,7 @@ def check_out(
         raise _in_the_way(folder.name, existing.different)
     kept = set(existing.same)
     count(sum(item.size for item in expected if item.path in kept))
-    with folder.sink() as sink:
-        for file in files:
-            if file.path not in kept:
-                with sink.open(file.path) as writer:
-                    checkout.write(file, writer)
+    checkout.write_all([file for file in files if file.path not in kept], folder)
     return Written(len(files), total, len(kept))
 
 

@@ -6,6 +6,7 @@ and all threads work on one tensor. Inputs of another shape or dtype are read wh
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -108,9 +109,18 @@ class TensorReader:
         return next(self.read_many([Wanted(digest, spec)]))
 
     def read_many(self, wanted: Iterable[Wanted]) -> Iterator[Bytes]:
-        """Several, in order; small ones are fetched together. Raises as `read`."""
-        for batch in self._batches(wanted):
-            yield from self._read_batch(batch)
+        """Several, in order; what they need is fetched ahead. Raises as `read`."""
+        items = list(wanted)
+        needed = self._closure.sections(item.digest for item in items)
+        with self._packs.ahead(needed) as packs:
+            for batch in self._batches(items):
+                yield from self.over(packs)._read_batch(batch)
+
+    def over(self, packs: PackReader) -> TensorReader:
+        """The same reader, reading through other packs of the same store."""
+        other = copy(self)
+        other._packs = packs
+        return other
 
     def _batches(self, wanted: Iterable[Wanted]) -> Iterator[list[_Task]]:
         batch: list[_Task] = []

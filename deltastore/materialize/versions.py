@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from deltastore.materialize.closure import Closure
 from deltastore.materialize.tensors import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from deltastore.checkpoints.safetensors_header import SafetensorsHeader, TensorEntry
     from deltastore.history.commits import CommitHeader
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from deltastore.history.objects import HistoryReader
     from deltastore.ids import CommitId, Digest
     from deltastore.storage.packs import PackReader
-    from deltastore.storage.records import PackId
+    from deltastore.storage.records import PackId, Placement
 
 __all__ = ["Version", "VersionFile", "VersionTensor", "open_version"]
 
@@ -148,16 +149,37 @@ class Version:
         """The content of an opaque file, 4 MiB at a time; checked at the end."""
         return self._packs.blob_chunks(self.closure[digest].placements)
 
-    def _open_files(self, manifest: Manifest) -> Iterator[VersionFile]:
-        for file in manifest.files:
-            if file.header is not None:
-                yield self._open_file(file, file.header)
+    def sections(self, files: Iterable[ManifestFile]) -> Iterator[Placement]:
+        """The sections that files are rebuilt from, in the order in which they are needed.
 
-    def _open_file(self, file: ManifestFile, digest: Digest) -> VersionFile:
+        Args:
+            files: of the exact manifest or of the preview's.
+        """
+        for file in files:
+            heads = [digest for digest in (file.blob, file.header) if digest is not None]
+            yield from self.closure.sections([*heads, *file.tensors])
+
+    @contextmanager
+    def ahead(self, sections: Iterable[Placement]) -> Iterator[tuple[Version, PackReader]]:
+        """This version, and packs for its tensors, over packs that fetch sections ahead."""
+        with self._packs.ahead(sections) as packs:
+            other = Version(
+                self.commit, self.header, self.manifest, self.preview, self.closure, packs
+            )
+            yield other, packs
+
+    def _open_files(self, manifest: Manifest) -> Iterator[VersionFile]:
+        digests = [file.header for file in manifest.files if file.header is not None]
+        with self._packs.ahead(self.closure.sections(digests)) as packs:
+            for file in manifest.files:
+                if file.header is not None:
+                    yield self._open_file(file, file.header, packs)
+
+    def _open_file(self, file: ManifestFile, digest: Digest, packs: PackReader) -> VersionFile:
         kept = self.closure[digest]
         if kept.representation.raw_length > MAX_HEADER_BYTES:
             raise CorruptError(f"{file.path}: its header is over {MAX_HEADER_BYTES} bytes")
-        raw = b"".join(self._packs.blob_chunks(kept.placements))
+        raw = b"".join(packs.blob_chunks(kept.placements))
         try:
             header = parse_header(raw, file_size=file.size, what=file.path)
         except InvalidError as reason:

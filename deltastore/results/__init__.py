@@ -5,6 +5,7 @@ Sizes are bytes, times RFC 3339 UTC text, ids full hex. Fields are added, never 
 
 from __future__ import annotations
 
+from deltastore.results.caching import CacheInfo
 from deltastore.results.care import Doctor, Finding, Fsck
 from deltastore.results.changes import Diff, FileChange, TensorChange
 from deltastore.results.looking import (
@@ -36,6 +37,7 @@ from deltastore.results.recording import (
 from deltastore.results.weights import CheckoutResult, ExportResult, Fidelity
 
 __all__ = [
+    "CacheInfo",
     "CheckoutResult",
     "Commit",
     "CommitInfo",

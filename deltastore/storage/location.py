@@ -13,7 +13,7 @@ from deltastore.storage.memory import MemoryBackend
 if TYPE_CHECKING:
     from deltastore.storage.backend import Backend
 
-__all__ = ["open_backend", "spool_folder"]
+__all__ = ["is_distant", "open_backend", "spool_folder"]
 
 
 def open_backend(url: str | Path, **options: Any) -> Backend:
@@ -41,6 +41,11 @@ def open_backend(url: str | Path, **options: Any) -> Backend:
     from deltastore.storage.remote import RemoteBackend  # noqa: PLC0415 - fsspec takes 0.1 s
 
     return RemoteBackend(text, options)
+
+
+def is_distant(backend: Backend) -> bool:
+    """Whether reading from a backend crosses a network, so that keeping what was read pays."""
+    return not isinstance(backend, (LocalBackend, MemoryBackend))
 
 
 def spool_folder(backend: Backend, fallback: Path) -> Path:

@@ -7,27 +7,29 @@ enters the chain at the directory.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict, defaultdict
-from dataclasses import dataclass
+from collections import defaultdict
+from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, TypeVar
 
 from blake3 import blake3
 
 from deltastore.errors import CorruptError, MissingObjectError, UnsupportedError, UsageError
 from deltastore.ids import Digest, blob_digest, bytes_digest
+from deltastore.storage.ahead import ReadAhead, plan_windows
 from deltastore.storage.blobs import BLOB_CODEC, blob_block_length, decode_blob_block
 from deltastore.storage.headers import HEAD_BYTES, decode_head
 from deltastore.storage.index import decode_index
 from deltastore.storage.keys import pack_key
+from deltastore.storage.openings import Openings, PackContents
 from deltastore.storage.records import Kind, Placement
 from deltastore.storage.sections import cover, decode_directory, directory_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from deltastore.storage.ahead import RangeSource
     from deltastore.storage.backend import Backend
-    from deltastore.storage.headers import PackHead
     from deltastore.storage.packing import SpooledPack
     from deltastore.storage.records import PackId
     from deltastore.storage.sections import Directory
@@ -38,7 +40,9 @@ _T = TypeVar("_T")
 
 SPECULATIVE_BYTES = 64 << 10
 PIECE_BYTES = 16 << 20
-CACHED_RECORDS = 1 << 16
+WHOLE_BYTES = 1 << 20
+"""Packs of commits and of checkpoints up to this size are read whole: whoever looks into one needs
+most of it, and a request costs as much time as a megabyte."""
 
 
 def publish(backend: Backend, pack: SpooledPack) -> int:
@@ -48,29 +52,41 @@ def publish(backend: Backend, pack: SpooledPack) -> int:
     return size
 
 
-@dataclass(frozen=True, slots=True)
-class PackContents:
-    """What a pack's own header and index say.
+class PackReader:
+    """Reads packs of one store. Thread-safe; keeps a bounded number of indexes in memory.
 
-    Attributes:
-        pack: its id.
-        head: class, writer, sizes.
-        placements: its sections, in order.
+    Args:
+        source: the store.
+        distant: requests take time, so that few large ones are worth more memory.
+        forget: drops what is kept of an object, by its key, when that turned out to be wrong.
     """
 
-    pack: PackId
-    head: PackHead
-    placements: tuple[Placement, ...]
+    def __init__(
+        self,
+        source: RangeSource,
+        *,
+        distant: bool = False,
+        forget: Callable[[str], None] = lambda _key: None,
+    ) -> None:
+        self._source = source
+        self._distant = distant
+        self._forget = forget
+        self._openings = Openings()
 
+    @contextmanager
+    def ahead(self, placements: Iterable[Placement]) -> Iterator[PackReader]:
+        """A reader of the same packs that fetches sections in large pieces before they are needed.
 
-class PackReader:
-    """Reads packs of one store. Thread-safe; keeps a bounded number of indexes in memory."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._lock = threading.Lock()
-        self._cache: OrderedDict[PackId, PackContents] = OrderedDict()
-        self._cached = 0
+        Args:
+            placements: sections, in order of need. Others can be read as well, one by one.
+        """
+        if not self._distant:
+            yield self
+            return
+        with ReadAhead(self._source, plan_windows(placements)) as source:
+            nearer = copy(self)
+            nearer._source, nearer._distant = source, False
+            yield nearer
 
     def contents(self, pack: PackId) -> PackContents:
         """Header and index of a pack: one request, two when the index is large.
@@ -79,13 +95,11 @@ class PackReader:
             MissingObjectError: there is no such pack.
             CorruptError: it is not what its name promises.
         """
-        with self._lock:
-            if pack in self._cache:
-                self._cache.move_to_end(pack)
-                return self._cache[pack]
-        contents = self._read_contents(pack)
-        self._remember(contents)
-        return contents
+        known = self._openings.contents(pack)
+        if known is not None:
+            return known
+        with self._distrusting(pack):
+            return self._read_contents(pack)
 
     def index(self, pack: PackId) -> tuple[Placement, ...]:
         """The sections of a pack, in order; raises as `contents`."""
@@ -94,30 +108,22 @@ class PackReader:
     def _read_contents(self, pack: PackId) -> PackContents:
         what = f"pack {pack}"
         key = pack_key(pack)
-        start = _read(what, lambda: self._backend.get_prefix(key, SPECULATIVE_BYTES))
+        start = _read(what, lambda: self._source.get_prefix(key, SPECULATIVE_BYTES))
         head = decode_head(start[:HEAD_BYTES], pack)
         stored = start[HEAD_BYTES : head.data_start]
         left = head.index_length - len(stored)
         if left and len(start) == SPECULATIVE_BYTES:
             at = SPECULATIVE_BYTES
-            stored += _read(what, lambda: self._backend.get_range(key, at, left))
+            stored += _read(what, lambda: self._source.get_range(key, at, left))
         if bytes_digest(stored) != head.index_hash:
             raise CorruptError(f"{what}: its index is damaged or cut off")
         records = decode_index(stored, what=f"index of {what}")
         if records and records[-1].offset + records[-1].length > head.data_length:
             raise CorruptError(f"{what}: a section ends beyond its data")
         placements = tuple(Placement(pack, head.data_start, record) for record in records)
-        return PackContents(pack, head, placements)
-
-    def _remember(self, contents: PackContents) -> None:
-        with self._lock:
-            if contents.pack in self._cache:
-                return
-            self._cache[contents.pack] = contents
-            self._cached += len(contents.placements)
-            while self._cached > CACHED_RECORDS and len(self._cache) > 1:
-                _, oldest = self._cache.popitem(last=False)
-                self._cached -= len(oldest.placements)
+        contents = PackContents(pack, head, placements)
+        self._openings.keep(contents, start if self._distant else b"")
+        return contents
 
     def directory(self, placement: Placement) -> Directory:
         """The verified directory of a section: one request.
@@ -127,7 +133,8 @@ class PackReader:
             CorruptError: the directory is not what the record promises.
         """
         data = self._fetch(placement, 0, directory_length(placement.record))
-        return decode_directory(data, placement.record, what=_name(placement))
+        with self._distrusting(placement.pack):
+            return decode_directory(data, placement.record, what=_name(placement))
 
     def payloads(self, placement: Placement, blocks: range | None = None) -> Iterator[bytes]:
         """The payloads of a section, each verified, read in pieces of at most 16 MiB.
@@ -157,7 +164,8 @@ class PackReader:
             raise UsageError(f"{_name(placement)} does not hold blocks {wanted}")
         for piece in directory.pieces(wanted, PIECE_BYTES):
             data = self._fetch(placement, *directory.span(piece))
-            yield from directory.verified(data, piece, what=_name(placement))
+            with self._distrusting(placement.pack):
+                yield from directory.verified(data, piece, what=_name(placement))
 
     def sections(self, placements: Sequence[Placement]) -> list[tuple[bytes, ...]]:
         """All payloads of several whole sections, neighbours fetched together.
@@ -173,20 +181,17 @@ class PackReader:
             groups[placement.pack].append(number)
         result: list[tuple[bytes, ...]] = [()] * len(placements)
         for pack, numbers in groups.items():
-            spans = [_span(placements[number]) for number in numbers]
-            found = _read(f"pack {pack}", self._ranges(pack, spans))
+            found = self._ranges(pack, [_span(placements[number]) for number in numbers])
             for number, data in zip(numbers, found, strict=True):
                 result[number] = tuple(self._verified_section(placements[number], data))
         return result
 
-    def _ranges(self, pack: PackId, spans: Sequence[tuple[int, int]]) -> Callable[[], list[bytes]]:
-        return lambda: self._backend.get_ranges(pack_key(pack), spans)
-
     def _verified_section(self, placement: Placement, data: bytes) -> Iterator[bytes]:
         what = _name(placement)
         size = directory_length(placement.record)
-        directory = decode_directory(data[:size], placement.record, what=what)
-        return directory.verified(data[size:], directory.blocks, what=what)
+        with self._distrusting(placement.pack):
+            directory = decode_directory(data[:size], placement.record, what=what)
+            yield from directory.verified(data[size:], directory.blocks, what=what)
 
     def object(self, placement: Placement, *, max_bytes: int) -> bytes:
         """The content of a section that holds all of a blob or document, its digest checked.
@@ -231,11 +236,55 @@ class PackReader:
             yield decode_blob_block(payload, blob_block_length(record.raw_length, block), what=what)
 
     def _fetch(self, placement: Placement, start: int, length: int) -> bytes:
-        key = pack_key(placement.pack)
         at = placement.data_start + placement.record.offset + start
         if not length:
             return b""
-        return _read(_name(placement), lambda: self._backend.get_range(key, at, length))
+        remembered = self._remembered(placement.pack, at, length)
+        if remembered is not None:
+            return remembered
+        key = pack_key(placement.pack)
+        return _read(_name(placement), lambda: self._source.get_range(key, at, length))
+
+    def _ranges(self, pack: PackId, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        found = [self._remembered(pack, *span) for span in spans]
+        missing = [span for span, data in zip(spans, found, strict=True) if data is None]
+        key = pack_key(pack)
+        fetched = iter(
+            _read(f"pack {pack}", lambda: self._source.get_ranges(key, missing)) if missing else ()
+        )
+        return [next(fetched) if data is None else data for data in found]
+
+    def _remembered(self, pack: PackId, start: int, length: int) -> bytes | None:
+        """A range that came with the index, or comes with the rest of a small pack."""
+        beginning = self._openings.beginning(pack)
+        if start + length > len(beginning) and beginning:
+            beginning = self._read_rest(pack, beginning)
+        if start + length > len(beginning):
+            return None
+        return beginning[start : start + length]
+
+    def _read_rest(self, pack: PackId, beginning: bytes) -> bytes:
+        """All of a small pack of commits or of a checkpoint, else the beginning as it is."""
+        contents = self._openings.contents(pack)
+        if contents is None or contents.head.pack_class not in {"meta", "checkpoint"}:
+            return beginning
+        left = contents.head.size - len(beginning)
+        if left <= 0 or contents.head.size > WHOLE_BYTES:
+            return beginning
+        key, at = pack_key(pack), len(beginning)
+        rest = _read(f"pack {pack}", lambda: self._source.get_range(key, at, left))
+        self._openings.keep(contents, beginning + rest)
+        return beginning + rest
+
+    @contextmanager
+    def _distrusting(self, pack: PackId) -> Iterator[None]:
+        """Have a pack read anew after something in it was wrong: it may have been on the way."""
+        try:
+            yield
+        except CorruptError:
+            self._openings.forget(pack)
+            self._forget(pack_key(pack))
+            raise
 
 
 def _check_content(placement: Placement, content: Digest) -> None:

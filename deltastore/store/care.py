@@ -40,7 +40,9 @@ class Care(OpenedStore):
         from deltastore.maintenance.fsck import Scope, fsck
 
         commits = tuple(self._resolve(revision).commit for revision in revisions)
-        return fsck(self._session(), Scope(log, packs, tensors, commits), as_report(progress))
+        return fsck(
+            self._session_without_cache(), Scope(log, packs, tensors, commits), as_report(progress)
+        )
 
     def doctor(self) -> Doctor:
         """What this store's place can do, and whether this process may use it."""

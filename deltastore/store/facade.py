@@ -41,6 +41,7 @@ def init(
     threads: int | None = None,
     author: str | None = None,
     cache: str | PathLike[str] | None = None,
+    cache_size: int | str | None = None,
     **options: Any,
 ) -> Store:
     """Make a store, or open the one that is there.
@@ -52,6 +53,7 @@ def init(
         threads: as `open_store`.
         author: as `open_store`.
         cache: as `open_store`.
+        cache_size: as `open_store`.
         **options: for fsspec's file system, also where other calls name URLs of the same scheme;
             credentials belong here or in the environment.
 
@@ -67,7 +69,14 @@ def init(
     made = init_store(
         backend, created=now(), actor=actor, single_writer=unsafe_single_writer, writer=PRODUCER
     )
-    store = Store(backend, threads=threads, author=author, cache=cache, options=options)
+    store = Store(
+        backend,
+        threads=threads,
+        author=author,
+        cache=cache,
+        cache_size=cache_size,
+        options=options,
+    )
     found = backend.capabilities()
     store.initialized = InitResult(
         backend.url, made.store_id, found.tier, made.created, found.detail
@@ -81,6 +90,7 @@ def open_store(
     threads: int | None = None,
     author: str | None = None,
     cache: str | PathLike[str] | None = None,
+    cache_size: int | str | None = None,
     **options: Any,
 ) -> Store:
     """Open a store.
@@ -89,7 +99,10 @@ def open_store(
         url: a path or fsspec URL.
         threads: that encode and decode; one per processor when None.
         author: recorded with what this store does; `user@host` when None.
-        cache: folder for disposable files; the platform's user cache when None.
+        cache: folder for disposable files, also for what is fetched from a store that is not
+            local; the platform's user cache when None.
+        cache_size: bytes of fetched pieces to keep, or text such as `20GB`; 0 for none, 20 GB when
+            None.
         **options: for fsspec's file system, also where other calls name URLs of the same scheme;
             credentials belong here or in the environment.
 
@@ -99,4 +112,11 @@ def open_store(
         StorageError: it cannot be reached.
     """
     backend = open_backend(os.fspath(url), **options)
-    return Store(backend, threads=threads, author=author, cache=cache, options=options)
+    return Store(
+        backend,
+        threads=threads,
+        author=author,
+        cache=cache,
+        cache_size=cache_size,
+        options=options,
+    )

@@ -6,11 +6,9 @@ import getpass
 import logging
 import os
 import socket
-import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from deltastore.errors import StorageError
@@ -21,6 +19,7 @@ from deltastore.history.resolving import Resolved, resolve
 from deltastore.history.views import RefNames
 from deltastore.places.urls import scheme_of
 from deltastore.storage.packs import PackReader
+from deltastore.store.caching import cache_folder, with_cache
 from deltastore.store.texts import nfc
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from deltastore.results import InitResult
     from deltastore.storage.backend import Backend
 
-__all__ = ["PRODUCER", "OpenedStore", "now", "this_user", "user_cache"]
+__all__ = ["PRODUCER", "OpenedStore", "now", "this_user"]
 
 PRODUCER = "deltastore/0.1.0"
 
@@ -66,17 +65,20 @@ class OpenedStore:
         threads: int | None = None,
         author: str | None = None,
         cache: str | PathLike[str] | None = None,
+        cache_size: int | str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.initialized: InitResult | None = None
-        self._backend = backend
-        self._packs = PackReader(backend)
-        log = Log.open(backend, packs=self._packs, writer=PRODUCER)
+        self._store_itself = backend
+        self._backend, forget = with_cache(backend, cache, cache_size)
+        distant = backend.traffic.requests is not None
+        self._packs = PackReader(self._backend, distant=distant, forget=forget)
+        log = Log.open(self._backend, packs=self._packs, writer=PRODUCER)
         self._opened_log = log
         self._opened_history = HistoryReader(self._packs, log)
         self._threads = threads
         self._author = author
-        self._cache = None if cache is None else Path(cache)
+        self._cache = cache_folder(cache)
         self._options = dict(options or {})
         self._opened: Session | None = None
         self._projection: Catalog | None = None
@@ -151,6 +153,14 @@ class OpenedStore:
                 self._opened = Session(self._backend, log, self._packs, history, workers)
             return self._opened
 
+    def _session_without_cache(self) -> Session:
+        """A session that reads packs from the store itself, whatever was kept of them."""
+        usual = self._session()
+        distant = self._store_itself.traffic.requests is not None
+        packs = PackReader(self._store_itself, distant=distant)
+        history = HistoryReader(packs, usual.log)
+        return replace(usual, backend=self._store_itself, packs=packs, history=history)
+
     def _catalog(self) -> Catalog:
         """The catalog, brought up to date."""
         catalog = self._made_catalog()
@@ -169,7 +179,7 @@ class OpenedStore:
         self._refuse_fork()
         with self._making:
             if self._projection is None:
-                folder = (self._cache or user_cache()) / "catalogs"
+                folder = self._cache / "catalogs"
                 self._projection = Catalog(folder, self.store_id, self.url)
             return self._projection
 
@@ -217,16 +227,6 @@ class OpenedStore:
 def now() -> str:
     """The time in RFC 3339, UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def user_cache() -> Path:
-    """The platform's folder for files that may be deleted at any moment."""
-    try:
-        home = Path.home()
-    except RuntimeError:  # a user without a home
-        return Path(gettempdir()) / "deltastore"
-    folder = "Library/Caches" if sys.platform == "darwin" else ".cache"
-    return home / folder / "deltastore"
 
 
 def this_user() -> str:

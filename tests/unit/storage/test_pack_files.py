@@ -175,7 +175,7 @@ def test_many_small_sections_come_in_one_request(tmp_path: Path, memory: MemoryB
 def test_indexes_in_memory_are_bounded(
     tmp_path: Path, memory: MemoryBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deltastore.storage.packs.CACHED_RECORDS", 5)
+    monkeypatch.setattr("deltastore.storage.openings.CACHED_RECORDS", 5)
     reader = PackReader(memory)
     packs = []
     for number in range(4):
@@ -186,7 +186,7 @@ def test_indexes_in_memory_are_bounded(
         packs.append(writer.finish())
         publish(memory, packs[-1])
         reader.index(packs[-1].pack)
-    assert list(reader._cache) == [packs[-1].pack]
+    assert list(reader._openings._contents) == [packs[-1].pack]
     assert reader.index(packs[0].pack) == packs[0].placements
 
 

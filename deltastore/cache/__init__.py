@@ -1,0 +1,1 @@
+"""What was fetched from stores that are not local: bounded, shared by processes, disposable."""
