@@ -80,3 +80,19 @@ def test_the_three_way_rules_hold_for_any_bits(dtype: str, data: st.DataObject) 
     assert without_change(one, one, two, dtype).tobytes() == two.tobytes()
     assert without_change(one, two, two, dtype).tobytes() == one.tobytes()
     assert without_change(one, two, one, dtype).nbytes == size
+
+
+SINGLES = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1)
+
+
+@given(SINGLES.flatmap(lambda tip: st.tuples(st.just(tip), *(st.permutations(tip),) * 2)))
+def test_singles_are_subtracted_as_numpy_does_in_doubles(sides: tuple[list[float], ...]) -> None:
+    tip, commit, parent = (np.array(side, "<f4") for side in sides)
+    found = without_change(raw(tip), raw(commit), raw(parent), "F32").view("<f4")
+    t, c, p = (side.astype(np.float64) for side in (tip, commit, parent))
+    with np.errstate(over="ignore", under="ignore"):
+        computed = (t - (c - p)).astype("<f4")
+    words = [side.view("<u4") for side in (tip, commit, parent)]
+    expected = np.where(words[1] == words[2], tip, computed)
+    expected = np.where(words[0] == words[1], parent, expected)
+    assert found.tobytes() == expected.tobytes()
