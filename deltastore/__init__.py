@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from deltastore.progress import Progress
     from deltastore.store import Store, cache_info, clear_cache, init
     from deltastore.store import open_store as open  # noqa: A004 - as in `gzip.open`
+    from deltastore.store.workspaces import Workspace
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Progress",
     "Store",
+    "Workspace",
     "__version__",
     "cache_info",
     "clear_cache",
@@ -37,6 +39,7 @@ __all__ = [
 _HOMES = {
     "Progress": ("deltastore.progress", "Progress"),
     "Store": ("deltastore.store", "Store"),
+    "Workspace": ("deltastore.store.workspaces", "Workspace"),
     "cache_info": ("deltastore.store", "cache_info"),
     "clear_cache": ("deltastore.store", "clear_cache"),
     "init": ("deltastore.store", "init"),

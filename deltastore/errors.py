@@ -14,6 +14,7 @@ __all__ = [
     "ConflictError",
     "CorruptError",
     "DeltastoreError",
+    "DirtyError",
     "ExistsError",
     "IncompatibleError",
     "IntegrityError",
@@ -88,6 +89,13 @@ class ExistsError(DeltastoreError, FileExistsError):
     """The target holds something else already; nothing was written."""
 
     kind = "exists"
+    exit_code = 4
+
+
+class DirtyError(DeltastoreError):
+    """Files of a workspace that were changed and are in no commit are in the way; all stayed."""
+
+    kind = "dirty"
     exit_code = 4
 
 

@@ -16,6 +16,7 @@ from deltastore_cli.documents import error_document, result_document
 from deltastore_cli.progress import progress_report
 from deltastore_cli.terminal import paint, printable, write_error, write_output
 from deltastore_cli.user_settings import read_settings
+from deltastore_cli.whereabouts import workspace_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -40,6 +41,7 @@ _RECORDING = frozenset(
         "reset",
         "revert",
         "rm",
+        "switch",
         "tag",
         "undo",
     }
@@ -114,7 +116,10 @@ class Invocation:
         """Open the store in force."""
         import deltastore
 
-        return deltastore.open(self.store_url(), **self.store_options())
+        url, options, folder = self.store_url(), self.store_options(), workspace_folder()
+        if folder is not None:
+            options["here"] = folder
+        return deltastore.open(url, **options)
 
     def store_options(self) -> dict[str, Any]:
         """What the settings say of opening a store; of commands that record also who does."""

@@ -29,12 +29,16 @@ READER_GONE = 141
 _PLACES: dict[str, tuple[str, ...]] = {
     "start": (
         "start:init",
+        "workspace:clone",
         "start:config",
         "start:doctor",
         "start:completion",
     ),
     "record": (
         "record:commit",
+        "workspace:status",
+        "workspace:restore",
+        "workspace:switch",
         "record:branch",
         "record:tag",
         "moves:reset",

@@ -18,6 +18,7 @@ from deltastore_cli.move_reports import (
     undo_text,
 )
 from deltastore_cli.terminal import write_output
+from deltastore_cli.whereabouts import head_or
 
 if TYPE_CHECKING:
     from deltastore_cli.invocation import Invocation
@@ -138,8 +139,8 @@ def revert(call: Invocation, revision: str, to: str | None, message: str | None)
 def reflog(call: Invocation, revision: str | None, limit: int | None) -> None:
     """Show where branches and tags stood, who moved them, and why.
 
-    Newest first; of one branch or tag, of all of a model, or of all there are. A model that was
-    removed or renamed still has one.
+    Newest first; of one branch or tag, of all of a model, or of all there are; in a workspace of
+    its branch. A model that was removed or renamed still has one.
     """
     with call.open() as store:
-        call.answer(store.reflog(revision, limit=limit), reflog_text)
+        call.answer(store.reflog(head_or(revision), limit=limit), reflog_text)

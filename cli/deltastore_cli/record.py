@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deltastore.errors import UsageError
+from deltastore.errors import DeltastoreError, UsageError
 from deltastore_cli.assignments import assignments, density, metric_values
 from deltastore_cli.commands import Command
 from deltastore_cli.listings import RefList, refs_text
 from deltastore_cli.move_reports import ref_move_text
 from deltastore_cli.summaries import commit_text
+from deltastore_cli.whereabouts import workspace_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deltastore import Store
+    from deltastore.results import Commit
     from deltastore_cli.invocation import Invocation
 
 __all__ = ["branch", "commit", "tag"]
@@ -26,8 +31,8 @@ __all__ = ["branch", "commit", "tag"]
         "deltastore commit ft-math --to me/math --base meta/llama -m sft --metric gsm8k=0.71",
     ),
 )
-@click.argument("path")
-@click.option("--to", required=True, metavar="NS/NAME[@BRANCH]", help="Where it goes.")
+@click.argument("path", required=False, metavar="[PATH]")
+@click.option("--to", metavar="NS/NAME[@BRANCH]", help="Where it goes; @BRANCH in a workspace.")
 @click.option("-m", "--message", required=True, metavar="MSG", help="What it is.")
 @click.option("--base", metavar="REV|none", help="What it was fine-tuned from.")
 @click.option("--parent", metavar="REV", help="Where a new branch grows from.")
@@ -65,18 +70,43 @@ __all__ = ["branch", "commit", "tag"]
 )
 @click.option("--lossy", is_flag=True, help="Take files that are marked as previews.")
 @click.pass_obj
-def commit(call: Invocation, /, path: str, to: str, message: str, **options: Any) -> None:
+def commit(
+    call: Invocation, /, path: str | None, to: str | None, message: str, **options: Any
+) -> None:
     """Store a checkpoint as a whole version.
 
     PATH is a folder or one file, here or at a URL such as s3://runs/ft-7. A branch that exists is
     appended to; the same files as its tip record nothing. Without --base the parent's base is kept.
     Left out unless included: .git .cache .deltastore __pycache__ *.lock .DS_Store and what
     .deltastoreignore names.
+
+    In a workspace PATH is its folder, --to its branch and --expect its HEAD unless given, and HEAD
+    moves on; --to @NAME is a branch of its model, which it follows from then on.
     """
     with call.open() as store:
         with call.progress() as progress:
-            result = store.commit(path, to=to, message=message, progress=progress, **options)
+            record = _committing(store, path, to)
+            result = record(path, to=to, message=message, progress=progress, **options)
         call.answer(result, commit_text, warnings=result.warnings)
+
+
+def _committing(store: Store, path: str | None, to: str | None) -> Callable[..., Commit]:
+    """The workspace's way to commit where one stands in one, else the store's."""
+    explicit = path is not None and to is not None and not to.startswith("@")
+    if workspace_folder() is None:
+        if explicit:
+            return store.commit
+        missing = "PATH and --to" if path is None and to is None else "PATH" if to else "--to"
+        raise UsageError(
+            f"no {missing} given and this is not a workspace",
+            hint="deltastore commit FOLDER --to NAMESPACE/NAME -m MESSAGE",
+        )
+    try:
+        return store.workspace().commit
+    except DeltastoreError:
+        if explicit:  # a workspace of another store, or damaged, is not what this is about
+            return store.commit
+        raise
 
 
 @click.command(

@@ -1,4 +1,4 @@
-"""Where settings come from: options, environment, `config.toml` of the user."""
+"""Where settings come from: options, environment, the workspace, `config.toml` of the user."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from deltastore.config import (
 )
 from deltastore.errors import InvalidError
 from deltastore_cli.credentials import refuse_credentials
+from deltastore_cli.whereabouts import workspace_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,20 +37,21 @@ def settings_file() -> Path:
 
 
 def read_settings(options: Mapping[str, object]) -> Settings:
-    """The settings in force: options, then environment, then the user's file.
+    """The settings in force: options, then environment, then workspace, then the user's file.
 
     Raises:
         InvalidError: a value cannot be, or the file is no TOML.
     """
     environment = {key: os.environ.get(name) for key, name in _VARIABLES.items()}
     path = settings_file()
-    return resolve_settings(
-        [
-            Layer("option", {key: options.get(key) for key in _OPTIONS}, _OPTIONS),
-            Layer("environment", environment, _VARIABLES),
-            Layer(str(path), _parsed(path)),
-        ]
-    )
+    layers = [
+        Layer("option", {key: options.get(key) for key in _OPTIONS}, _OPTIONS),
+        Layer("environment", environment, _VARIABLES),
+    ]
+    # a workspace that is damaged, or another user's, is nobody's concern who has named a store
+    found = None if any(layer.values.get("store") for layer in layers) else workspace_store()
+    workspace = [Layer(found[1], {"store": found[0]})] if found else []
+    return resolve_settings([*layers, *workspace, Layer(str(path), _parsed(path))])
 
 
 def _parsed(path: Path) -> dict[str, Any]:

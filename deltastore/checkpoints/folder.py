@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deltastore.checkpoints.access import ReadableFile
     from deltastore.checkpoints.examining import CheckpointFile, CheckpointFolder
 
-__all__ = ["ignoring", "scan"]
+__all__ = ["ignoring", "scan", "selection_of"]
 
 MAX_IGNORE_BYTES = 2**20
 
@@ -44,7 +44,7 @@ def scan(
     with os_errors(str(path)):
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     if is_folder:
-        found = walk(path, _selection(path, include, exclude))
+        found = walk(path, selection_of(path, include, exclude))
     else:
         found = Found(files={path.name: path})
     twins = check_paths(found.files)
@@ -52,7 +52,12 @@ def scan(
     return assemble(str(path), looks, found.skipped, twins)
 
 
-def _selection(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Selection:
+def selection_of(root: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Selection:
+    """Which files of a folder take part: the rules built in, its `.deltastoreignore`, and these.
+
+    Raises:
+        InvalidError: a damaged `.deltastoreignore`.
+    """
     place = root / IGNORE_FILE
     with os_errors(str(place)):
         present = place.is_file()

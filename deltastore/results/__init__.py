@@ -35,10 +35,12 @@ from deltastore.results.recording import (
     TensorCounts,
 )
 from deltastore.results.weights import CheckoutResult, ExportResult, Fidelity
+from deltastore.results.workspaces import CloneResult, RestoreResult, Status, SwitchResult
 
 __all__ = [
     "CacheInfo",
     "CheckoutResult",
+    "CloneResult",
     "Commit",
     "CommitInfo",
     "Diff",
@@ -61,8 +63,11 @@ __all__ = [
     "ReflogResult",
     "RemoveResult",
     "RenameResult",
+    "RestoreResult",
     "RevertResult",
     "Stats",
+    "Status",
+    "SwitchResult",
     "TensorChange",
     "TensorCounts",
     "TensorInfo",

@@ -14,7 +14,7 @@ from deltastore.materialize.sides import Side, SourceSide, VersionSide
 from deltastore.store.places import is_path, scan_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from deltastore.history.diff import NamedTensor
     from deltastore.history.resolving import Resolved
@@ -44,8 +44,12 @@ def difference(
     resolve: Callable[[str], Resolved],
     report: Progress,
     options: UrlOptions,
+    *,
+    include: Sequence[str] = (),
 ) -> Diff:
     """Compare A and B; A alone with its first parent, which then is the older side.
+
+    `include` has globs of files of a folder that are left out by default.
 
     Raises:
         NotFoundError: a revision or folder does not exist, or A has no parent.
@@ -53,7 +57,7 @@ def difference(
     """
     if b is None:
         a, b = _parent_of(session, a, resolve), a
-    first, second = (_open(session, text, resolve, options) for text in (a, b))
+    first, second = (_open(session, text, resolve, options, include) for text in (a, b))
     base = first.base if first.base == second.base else None
     found = compare(
         first.side, second.side, _base_reader(session, base), report=partial(report, "diff")
@@ -72,10 +76,15 @@ def _parent_of(session: Session, text: str, resolve: Callable[[str], Resolved]) 
 
 
 def _open(
-    session: Session, text: str, resolve: Callable[[str], Resolved], options: UrlOptions
+    session: Session,
+    text: str,
+    resolve: Callable[[str], Resolved],
+    options: UrlOptions,
+    include: Sequence[str],
 ) -> _Named:
     if is_path(text):
-        return _Named(SourceSide(FolderSource(scan_path(text, options))), text)
+        folder = scan_path(text, options, include=include)
+        return _Named(SourceSide(FolderSource(folder)), text)
     found = resolve(text)
     version = session.version(found.commit)
     name = found.branch or found.tag

@@ -15,6 +15,7 @@ from deltastore.store.notebooks import Notebooks
 from deltastore.store.opened import PRODUCER, now, this_user
 from deltastore.store.recording import Recording
 from deltastore.store.reverting import Reverting
+from deltastore.store.standing import Standing
 from deltastore.store.texts import nfc
 from deltastore.store.weights import Weights
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "init", "open_store"]
 
 
-class Store(Recording, Moves, Reverting, Looking, Weights, Care, Notebooks):
+class Store(Recording, Moves, Reverting, Looking, Weights, Care, Standing, Notebooks):
     """An opened store. Made by `deltastore.init` and `deltastore.open`; a context manager.
 
     Thread-safe. A forked child cannot use it, is told so, and opens it again.
@@ -91,6 +92,7 @@ def open_store(
     author: str | None = None,
     cache: str | PathLike[str] | None = None,
     cache_size: int | str | None = None,
+    here: str | PathLike[str] | None = None,
     **options: Any,
 ) -> Store:
     """Open a store.
@@ -103,6 +105,8 @@ def open_store(
             local; the platform's user cache when None.
         cache_size: bytes of fetched pieces to keep, or text such as `20GB`; 0 for none, 20 GB when
             None.
+        here: folder one stands in: `@REV` and `HEAD` mean the model of the workspace that it is in;
+            without it they mean nothing.
         **options: for fsspec's file system, also where other calls name URLs of the same scheme;
             credentials belong here or in the environment.
 
@@ -118,5 +122,6 @@ def open_store(
         author=author,
         cache=cache,
         cache_size=cache_size,
+        here=here,
         options=options,
     )

@@ -45,7 +45,9 @@ class Moves(OpenedStore):
         state = self._log.refresh()
         if revision is None:
             return reflog_result(reflog(self._log), limit)
-        return reflog_result(reflog_of(self._log, refs_named(revision, state)), limit)
+        return reflog_result(
+            reflog_of(self._log, refs_named(self._full_name(revision), state)), limit
+        )
 
     def undo(self, seq: int | None = None, *, dry_run: bool = False) -> UndoResult:
         """Take back what the same author did last, or in one log entry.
@@ -90,7 +92,7 @@ class Moves(OpenedStore):
         from deltastore.history.ref_moves import BranchReset, change_ref
         from deltastore.store.inputs import split_target
 
-        model, branch = split_target(name)
+        model, branch = split_target(self._full_name(name))
         expected = None if expect is None else self._resolve(expect).commit
         commit = self._resolve(revision).commit
         return change_ref(

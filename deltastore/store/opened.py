@@ -9,13 +9,15 @@ import socket
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from deltastore.errors import StorageError
+from deltastore.errors import StorageError, UsageError
 from deltastore.history.log import Log
 from deltastore.history.objects import HistoryReader
 from deltastore.history.reflog import reflog
-from deltastore.history.resolving import Resolved, resolve
+from deltastore.history.resolving import Place, Resolved, resolve
+from deltastore.history.revisions import parse_revision
 from deltastore.history.views import RefNames
 from deltastore.places.urls import scheme_of
 from deltastore.storage.packs import PackReader
@@ -66,6 +68,7 @@ class OpenedStore:
         author: str | None = None,
         cache: str | PathLike[str] | None = None,
         cache_size: int | str | None = None,
+        here: str | PathLike[str] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.initialized: InitResult | None = None
@@ -79,6 +82,7 @@ class OpenedStore:
         self._threads = threads
         self._author = author
         self._cache = cache_folder(cache)
+        self._here = None if here is None else Path(here)
         self._options = dict(options or {})
         self._opened: Session | None = None
         self._projection: Catalog | None = None
@@ -183,15 +187,39 @@ class OpenedStore:
                 self._projection = Catalog(folder, self.store_id, self.url)
             return self._projection
 
-    def _resolve(self, revision: str) -> Resolved:
+    def _resolve(self, revision: str, *, here: Path | None = None) -> Resolved:
+        parsed = parse_revision(revision)
         return self._told(
             resolve(
-                revision,
+                parsed,
                 self._log.refresh(),
                 self._history.header,
                 lambda ref: reflog(self._log, ref),
+                place=self._place(here) if parsed.scope == "workspace" else None,
             )
         )
+
+    def _place(self, here: Path | None = None) -> Place | None:
+        """The workspace around `here`, or where one stood on opening; None without either."""
+        here = here or self._here
+        if here is None:
+            return None
+        from deltastore.store.workspace_places import place_in
+
+        return place_in(here, self.store_id, self.url)
+
+    def _full_name(self, name: str) -> str:
+        """`@name` with the workspace's model before it, `HEAD` as its branch; others as is."""
+        if not name.startswith("@") and name != "HEAD":
+            return name
+        place = self._place()
+        if place is None:
+            raise UsageError(
+                f"{name!r} needs a workspace, and this is none", hint="write NAMESPACE/NAME@NAME"
+            )
+        if name not in ("@", "HEAD"):
+            return f"{place.model}{name}"
+        return f"{place.model}@{place.branch}" if place.branch else place.model
 
     def _told(self, result: W) -> W:
         """A result whose warnings have gone through `logging`."""

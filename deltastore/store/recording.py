@@ -83,7 +83,7 @@ class Recording(OpenedStore):
         from deltastore.store.outcomes import commit_result, counted
 
         report, before = as_report(progress), self._requests()
-        model, branch = split_target(to)
+        model, branch = split_target(self._full_name(to))
         base_commit, inherit = self._base(base)
         request = Request(
             model=model,
@@ -185,12 +185,13 @@ class Recording(OpenedStore):
         from deltastore.history.ref_moves import RefChange, change_ref
         from deltastore.history.refs import check_model
 
-        model, at, short_name = name.partition("@")
+        model, at, short_name = self._full_name(name).partition("@")
         if not at:
             raise UsageError(f"which {kind}? {name!r} names none", hint=f"write {name}@NAME")
         if delete and revision is not None:
             raise UsageError(f"a {kind} to delete needs no revision")
-        commit = None if delete else self._resolve(revision or model).commit
+        start = revision or ("HEAD" if name.startswith("@") else model)
+        commit = None if delete else self._resolve(start).commit
         change = RefChange(kind, check_model(model), short_name, commit, force=force)
         return self._told(
             change_ref(

@@ -60,7 +60,9 @@ class Reverting(OpenedStore):
 
         report, before = as_report(progress), self._requests()
         found = self._resolve(revision)
-        model, branch = split_target(to) if to else self._branch_of(revision, found)
+        model, branch = (
+            split_target(self._full_name(to)) if to else self._branch_of(revision, found)
+        )
         words = message or revert_message(self._history.header(found.commit), found.commit)
         request = Request(
             model=model,
@@ -95,6 +97,8 @@ class Reverting(OpenedStore):
             raise UsageError(
                 f"{revision}: on which branch?", hint=f"revert {revision} --to NAMESPACE/NAME"
             )
-        name = found.branch or parse_revision(revision).name
+        parsed = parse_revision(revision)
+        place = self._place() if parsed.scope == "workspace" and parsed.name is None else None
+        name = found.branch or (place.branch if place else parsed.name)
         known = self._log.state.heads(found.model)
         return found.model, name if name in known else DEFAULT_BRANCH

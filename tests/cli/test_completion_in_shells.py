@@ -113,7 +113,7 @@ bind -x '"\\C-g": printf "%s\\n" "$READLINE_LINE" > shown.txt'
 """
 
 LINES = {
-    "deltastore sta\t": "deltastore stats ",
+    "deltastore chec\t": "deltastore checkout ",
     "deltastore log --gr\t": "deltastore log --graph ",
     "deltastore log me/\t": "deltastore log me/math",
     "deltastore log meta/llama-\t": "deltastore log meta/llama-chat ",
@@ -171,7 +171,7 @@ def zsh(place: Path) -> Iterator[Typist]:
 @pytest.mark.parametrize(
     ("keys", "line"),
     {
-        "deltastore sta\t": "deltastore stats ",
+        "deltastore chec\t": "deltastore checkout ",
         "deltastore log --gr\t": "deltastore log --graph ",
         "deltastore log meta/llama-\t": "deltastore log meta/llama-chat ",
         "deltastore log me/math@v\t": "deltastore log me/math@v1 ",
@@ -187,7 +187,7 @@ def test_zsh(keys: str, line: str, zsh: Typist) -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     {
-        "deltastore sta": ["stats"],
+        "deltastore chec": ["checkout"],
         "deltastore log --gr": ["--graph"],
         "deltastore log meta/": ["meta/llama", "meta/llama-chat"],
         "deltastore log me/math@": ["me/math@main", "me/math@prod", "me/math@v1"],

@@ -118,6 +118,7 @@ def test_exit_codes_are_the_contracts(store: Any) -> None:
         "not_a_store": 3,
         "conflict": 4,
         "exists": 4,
+        "dirty": 4,
         "invalid": 5,
         "incompatible": 5,
         "unsupported": 5,
@@ -262,5 +263,5 @@ def test_completion_prints_clicks_script(program: Any) -> None:
 
 def test_commands_that_do_not_exist_yet_are_not_shown(program: Any) -> None:
     text = program().out + program("--help").out
-    for name in ("merge", "import", "clone", "gc", "serve", "push"):
+    for name in ("merge", "import", "gc", "serve", "push"):
         assert f" {name} " not in text

@@ -223,7 +223,8 @@ def test_log_without_a_revision_names_models(store: Any, program: Any) -> None:
     ran = program("log")
     assert ran.code == 2
     assert ran.err == (
-        "error: no revision given\nhint:  deltastore log me/math    (models here: me/math)\n"
+        "error: no revision given and this is not a workspace\n"
+        "hint:  deltastore log me/math    (models here: me/math)\n"
     )
     store.answers["ls"] = Listing(models=())
     assert "no models here yet" in program("show").err

@@ -1,0 +1,60 @@
+"""Where one stands: the workspace around the current folder, and what a command means there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deltastore.errors import UsageError
+from deltastore_cli.quantities import first_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deltastore import Store
+
+__all__ = ["head_or", "required_revision", "workspace_folder", "workspace_store"]
+
+LISTED_MODELS = 5
+
+
+def workspace_folder() -> Path | None:
+    """The workspace that the current folder is, or is in."""
+    import deltastore
+
+    return deltastore.Workspace.locate()
+
+
+def workspace_store() -> tuple[str, str] | None:
+    """The store of that workspace, and the file that says so.
+
+    Raises:
+        InvalidError: the file is damaged.
+        AccessDeniedError: it is another user's.
+    """
+    import deltastore
+
+    folder = workspace_folder()
+    if folder is None:
+        return None
+    origin = folder / ".deltastore" / "workspace.toml"
+    return deltastore.Workspace.store_of(folder), str(origin)
+
+
+def head_or(revision: str | None) -> str | None:
+    """The revision, or HEAD in a workspace."""
+    return revision if revision is not None or workspace_folder() is None else "HEAD"
+
+
+def required_revision(store: Store, command: str, revision: str | None) -> str:
+    """The revision, or HEAD in a workspace.
+
+    Raises:
+        UsageError: neither; the hint has models at hand as examples.
+    """
+    wanted = head_or(revision)
+    if wanted is not None:
+        return wanted
+    models = [found.model for found in store.ls(limit=LISTED_MODELS + 1).models or ()]
+    hint = f"deltastore {command} {models[0] if models else 'NS/NAME'}"
+    here = f"models here: {first_of(models, LISTED_MODELS)}" if models else "no models here yet"
+    raise UsageError("no revision given and this is not a workspace", hint=f"{hint}    ({here})")
