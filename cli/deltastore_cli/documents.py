@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-__all__ = ["error_document", "result_document"]
+__all__ = ["error_document", "plain", "result_document"]
 
 VERSION = 1
 
 
 def result_document(command: str | None, result: object) -> str:
     """What a command that did its work prints: one line."""
-    return _document(command, "result", _plain(result))
+    return _document(command, "result", plain(result))
 
 
 def error_document(command: str | None, *, kind: str, message: str, hint: str) -> str:
@@ -28,17 +28,17 @@ def _document(command: str | None, key: str, value: object) -> str:
     return json.dumps(document, allow_nan=False) + "\n"
 
 
-def _plain(value: object) -> Any:
+def plain(value: object) -> Any:
     """Frozen values as JSON values; NaN and infinities are null."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     msg = f"{type(value).__name__} has no place in a document"
     raise TypeError(msg)

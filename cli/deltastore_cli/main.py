@@ -52,6 +52,8 @@ _PLACES: dict[str, tuple[str, ...]] = {
         "look:show",
         "look:diff",
         "look:ls",
+        "find:find",
+        "sql:sql",
         "look:stats",
         "moves:reflog",
     ),
@@ -62,6 +64,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     ),
     "maintain": (
         "maintain:fsck",
+        "reindex:reindex",
         "caching:cache",
     ),
 }

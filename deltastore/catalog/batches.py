@@ -37,6 +37,7 @@ _ARRAYS: dict[str, Any] = {
     "UTINYINT": np.uint8,
     "UINTEGER": np.uint32,
     "UBIGINT": np.uint64,
+    "DOUBLE": np.float64,
     "VARCHAR": np.object_,
 }
 
@@ -113,6 +114,9 @@ class Batch:
         self._add("commits", [row])
         self._add("documents", _document_rows(n, header))
         self._add("links", _link_rows(n, header))
+        numbers = header.metrics.items()
+        self._add("metrics", ((n, name, float(text), text) for name, text in numbers))
+        self._add("metadata", ((n, name, text) for name, text in header.metadata.items()))
         for number, file, fidelities in _files(manifest, read.preview):
             self._add("files", _file_rows(n, number, file, fidelities))
             specs = read.specs.get(file.header) if file.header else None

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from deltastore.catalog import queries
 from deltastore.catalog.connecting import UNUSABLE, Resources
 from deltastore.catalog.exporting import export
+from deltastore.catalog.finding import find
 from deltastore.catalog.keeping import Keeper
 from deltastore.catalog.opening import Opener
-from deltastore.errors import DeltastoreError
+from deltastore.catalog.sandbox import UnusableFilesError, files_of, run_confined
+from deltastore.errors import DeltastoreError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
     from types import TracebackType
 
     from deltastore.catalog.answers import (
@@ -26,9 +29,12 @@ if TYPE_CHECKING:
         TensorRow,
     )
     from deltastore.catalog.connecting import Connection
+    from deltastore.catalog.finding import Wanted
+    from deltastore.catalog.sandbox import Limits
     from deltastore.history.log import Log
     from deltastore.history.objects import HistoryReader
     from deltastore.ids import CommitId, Digest
+    from deltastore.results import Table
 
 __all__ = ["Catalog"]
 
@@ -61,6 +67,7 @@ class Catalog:
         memory_limit: str = "1GB",
         threads: int = 2,
     ) -> None:
+        self._store = (store_id, url)
         self._opener = Opener(folder, store_id, url, Resources(memory_limit, threads))
         self._keeper = Keeper(self._opener)
         self._lock = threading.RLock()
@@ -160,6 +167,53 @@ class Catalog:
             NotFoundError: the catalog knows no such commit.
         """
         return self._ask(partial(queries.codec_bytes, commit=commit))
+
+    def find(self, wanted: Wanted) -> Table:
+        """Reachable commits that fit a filter, each with its model, branches and tags.
+
+        Raises:
+            InvalidError: a name in it is neither a field nor recorded anywhere.
+        """
+        return self._ask(partial(find, wanted=wanted))
+
+    def sql(self, query: str, limits: Limits) -> Table:
+        """What a query of somebody else's answers, from the public tables, in confinement.
+
+        Raises:
+            UsageError: before the first `sync`.
+            InvalidError: the query is refused, is no SQL, or needs more than its limits.
+        """
+        try:
+            return self._confined(query, limits)
+        except UnusableFilesError as reason:
+            with self._lock:
+                self._keeper.look_again(reason)
+        try:
+            return self._confined(query, limits)
+        except UnusableFilesError as reason:
+            raise DeltastoreError(
+                f"the catalog was made again and still cannot be read: {reason}",
+                hint="check the space and memory this machine has left, then run it again",
+            ) from reason
+
+    def _confined(self, query: str, limits: Limits) -> Table:
+        """In files of this catalog, or in others where this one is in memory."""
+        with self._lock:
+            log, history = self._keeper.source
+            files = files_of(self._keeper.opened)
+        if files is not None:
+            return run_confined(files, query, limits)
+        with (
+            TemporaryDirectory(prefix="deltastore-") as folder,
+            Catalog(Path(folder), *self._store) as other,
+        ):
+            other.sync(log, history)
+            files = files_of(other._keeper.opened)
+            if files is None:
+                raise StorageError(
+                    f"{folder}: no catalog can be written here", hint="check the space it has left"
+                )
+            return run_confined(files, query, limits)
 
     def export_parquet(self, folder: Path) -> tuple[Path, ...]:
         """Write every table to a Parquet file of its name in a local folder, made if absent.

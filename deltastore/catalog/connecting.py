@@ -172,10 +172,10 @@ def create(connection: Connection, alias: str) -> None:
         run(connection, f"CREATE TABLE {alias}.{name} ({table.definition})")
 
 
-def create_views(connection: Connection) -> None:
-    """What queries see: base and tail as one."""
+def create_views(connection: Connection, schema: str = "main") -> None:
+    """What queries see: base and tail as one; in a schema of the connection's own database."""
     for name, query in VIEWS.items():
-        run(connection, f"CREATE VIEW memory.main.{name} AS {query}")
+        run(connection, f"CREATE VIEW memory.{schema}.{name} AS {query}")
 
 
 def seed_tail(connection: Connection) -> None:

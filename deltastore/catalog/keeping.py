@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from deltastore.catalog.connecting import Meta
     from deltastore.catalog.opening import Opened, Opener
+    from deltastore.catalog.sandbox import UnusableFilesError
     from deltastore.history.log import Log
     from deltastore.history.objects import HistoryReader
 
@@ -79,10 +80,19 @@ class Keeper:
 
     def recover(self, reason: Exception) -> None:
         """Put the files aside that gave wrong answers, or none, and make others."""
-        log, history = self._required()
+        log, history = self.source
         damaged = self.opened
         self.use(None)
         self._put_aside(damaged, reason)
+        self.sync(log, history, within_commit=False)
+
+    def look_again(self, reason: UnusableFilesError) -> None:
+        """Another process could not read the files in use: open or make others."""
+        if not reason.gone:
+            self.recover(reason)
+            return
+        log, history = self.source
+        self.use(None)
         self.sync(log, history, within_commit=False)
 
     def unlocked(self) -> Opened:
@@ -108,15 +118,21 @@ class Keeper:
 
     @property
     def _log(self) -> Log:
-        return self._required()[0]
+        return self.source[0]
 
-    def _required(self) -> tuple[Log, HistoryReader]:
+    @property
+    def source(self) -> tuple[Log, HistoryReader]:
+        """The store that was looked at last.
+
+        Raises:
+            UsageError: there was no `sync` yet.
+        """
         if self._source is None:
             raise UsageError("the catalog was never brought up to date")
         return self._source
 
     def _builder(self) -> Builder:
-        log, history = self._required()
+        log, history = self.source
         return Builder(self._opener, StoreReader(log.packs, history), log.state)
 
     def _follow(self, log: Log) -> None:

@@ -23,7 +23,7 @@ __all__ = [
     "Table",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of this layout; files of another one are left alone."""
 
 STORAGE = 67
@@ -78,6 +78,11 @@ TABLES: Mapping[str, Table] = {
     "links": Table(
         {"n": "UINTEGER", "role": "VARCHAR", "position": "UINTEGER", "k": "DIGEST"}, order="n"
     ),
+    # text: as recorded, which may have more digits than a double
+    "metrics": Table(
+        {"n": "UINTEGER", "name": "VARCHAR", "value": "DOUBLE", "text": "VARCHAR"}, order="n"
+    ),
+    "metadata": Table({"n": "UINTEGER", "name": "VARCHAR", "value": "VARCHAR"}, order="n"),
     # the digest is that of the blob, or of the safetensors header
     "files": Table(
         {
@@ -157,7 +162,7 @@ def _both(table: str) -> str:
     return f"(FROM base.{table} UNION ALL FROM tail.{table})"
 
 
-_OF_COMMITS = ("commits", "documents", "links", "files", "tensors")
+_OF_COMMITS = ("commits", "documents", "links", "metrics", "metadata", "files", "tensors")
 _OF_PACKS = ("packs", "placements", "inputs")
 _COMPLETE = ("refs", "absent", "unread")
 

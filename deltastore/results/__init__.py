@@ -34,6 +34,7 @@ from deltastore.results.recording import (
     RefMoveResult,
     TensorCounts,
 )
+from deltastore.results.tables import Reindexed, Table
 from deltastore.results.weights import CheckoutResult, ExportResult, Fidelity
 from deltastore.results.workspaces import CloneResult, RestoreResult, Status, SwitchResult
 
@@ -61,6 +62,7 @@ __all__ = [
     "RefMoveResult",
     "ReflogEntry",
     "ReflogResult",
+    "Reindexed",
     "RemoveResult",
     "RenameResult",
     "RestoreResult",
@@ -68,6 +70,7 @@ __all__ = [
     "Stats",
     "Status",
     "SwitchResult",
+    "Table",
     "TensorChange",
     "TensorCounts",
     "TensorInfo",

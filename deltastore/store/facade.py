@@ -9,6 +9,7 @@ from deltastore.history.initialize import init_store
 from deltastore.results import InitResult
 from deltastore.storage.location import open_backend
 from deltastore.store.care import Care
+from deltastore.store.finding import Finding
 from deltastore.store.looking import Looking
 from deltastore.store.moves import Moves
 from deltastore.store.notebooks import Notebooks
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "init", "open_store"]
 
 
-class Store(Recording, Moves, Reverting, Looking, Weights, Care, Standing, Notebooks):
+class Store(Recording, Moves, Reverting, Looking, Finding, Weights, Care, Standing, Notebooks):
     """An opened store. Made by `deltastore.init` and `deltastore.open`; a context manager.
 
     Thread-safe. A forked child cannot use it, is told so, and opens it again.

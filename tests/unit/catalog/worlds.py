@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deltastore.history.commits import CommitHeader, PreviewRef
 from deltastore.history.entries import Absent, Draft, RefMove, Transaction, new_token
@@ -107,6 +107,7 @@ class World:
         previews: Mapping[str, Digest] | None = None,
         against: Mapping[str, Digest] | None = None,
         blobs: Sequence[bytes] = (),
+        **facts: Any,
     ) -> CommitId:
         """Commit a version; tensors and blobs that no live pack has are stored, others reused.
 
@@ -118,6 +119,7 @@ class World:
             previews: digests of previewed tensors, by name.
             against: digests that new ones are kept as deltas of, by name.
             blobs: contents of the other files.
+            **facts: of the commit's header: author, time, message, metadata, metrics.
         """
         content = Content(tensors, previews or {}, against or {}, tuple(blobs))
         live = set(self.log.refresh().live)
@@ -125,6 +127,7 @@ class World:
         tip = self.log.state.ref(ref) or parent
         closure = self._closure(content, live | set(packs))
         version = content.version(tip, base, closure, f"number {len(self.versions)}")
+        version = replace(version, header=replace(version.header, **facts))
         pack, (commit,) = write_meta([version], self.folder, writer=WRITER)
         self._publish([pack])
         self.versions[commit] = version
