@@ -135,11 +135,12 @@ def _query(wanted: Wanted, conditions: Conditions) -> tuple[str, list[Any]]:
     fields = ", ".join(["c.n", "c.k0, c.k1, c.k2, c.k3", "c.time", "c.author", "c.message", *shown])
     tips = f"AND c.n IN ({_ROOTS} model <> '')" if wanted.tips else ""
     way = "ASC" if wanted.ascending else "DESC"
+    tie = way if wanted.sort.kind == "time" else "DESC"
     order = _TIME if wanted.sort.kind == "time" else shown[wanted.columns.index(wanted.sort)]
     query = f"""
         SELECT {fields} FROM (FROM commits SEMI JOIN reached USING (n)) c {" ".join(joins)}
         WHERE ({conditions.text}) {tips}
-        ORDER BY {order} {way} NULLS LAST, {_TIME} DESC NULLS LAST, c.n DESC
+        ORDER BY {order} {way} NULLS LAST, {_TIME} DESC NULLS LAST, c.n {tie}
         LIMIT ?
     """  # noqa: S608 - texts of this module and of `conditions`
     values += conditions.values

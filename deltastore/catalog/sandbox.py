@@ -110,21 +110,22 @@ def _told(order: bytes, limits: Limits) -> dict[str, Any]:
         [sys.executable, "-I", "-S", "-c", _START, json.dumps(_module_path())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         cwd="/",
         env={name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
         start_new_session=True,  # Ctrl-C is for this process, which ends that one
     ) as process:
         try:
-            written, _ = process.communicate(order, timeout=limits.seconds)
+            written, complaint = process.communicate(order, timeout=limits.seconds)
         except subprocess.TimeoutExpired:
             return {"time": True}
         finally:
             process.kill()
     try:
         found: dict[str, Any] = json.loads(written)
-    except ValueError:  # ended by a limit, or by a failure of DuckDB, in the middle
-        return {"memory": True} if process.returncode else {}
+    except ValueError:  # ended in the middle: by a signal, or where no memory was left to say so
+        ended = process.returncode < 0 or b"MemoryError" in complaint or b"bad_alloc" in complaint
+        return {"memory": True} if ended else {"failed": complaint.decode(errors="replace")}
     return found
 
 
@@ -144,10 +145,12 @@ def _refusal(found: dict[str, Any], limits: Limits) -> DeltastoreError:
         )
     if "memory" in found:
         return InvalidError(
-            f"sql: the query needs more than the {limits.memory / 1e6:,.0f} MB of memory it may use",
+            f"sql: the query needs more memory than {limits.memory / 1e6:,.0f} MB",
             hint="ask for less, or allow more: --memory SIZE",
         )
-    return DeltastoreError("sql: the process that answers ended without an answer")
+    return DeltastoreError(
+        f"sql: the process that answers ended without an answer: {found['failed'][-2000:]}"
+    )
 
 
 def _frozen(value: Any) -> Any:

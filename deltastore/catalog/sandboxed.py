@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from deltastore.catalog.connecting import Connection
 
-__all__ = ["Order", "answer", "main"]
+__all__ = ["Order", "answer", "asked", "main", "prepared"]
 
 MAX_ANSWER_BYTES = 64 << 20
 ROWS_AT_ONCE = 512
@@ -104,19 +104,24 @@ def answer(order: Order) -> dict[str, Any]:
         duckdb.Error: DuckDB refuses it.
     """
     _confine(order.seconds)
-    connection = connect(Resources(f"{order.memory}B", order.threads))
-    try:
-        _prepare(connection, order)
-    except UNUSABLE as error:
-        raise OSError(f"{order.base}: {error}") from error
+    connection = prepared(order)
     _limit_memory(order.memory)
-    needed = check_statement(connection, order.query, PUBLIC)
+    return asked(connection, order.query, order.limit)
+
+
+def asked(connection: Connection, query: str, limit: int | None) -> dict[str, Any]:
+    """The answer of a prepared connection.
+
+    Raises:
+        InvalidError: the query is none that may run, or its answer cannot be told.
+        duckdb.Error: DuckDB refuses it.
+    """
+    needed = check_statement(connection, query, PUBLIC)
     if "commits" in needed:
         _tell_homes(connection)
-    lock_down(connection)
-    connection.execute(order.query)
+    connection.execute(query)
     columns = _columns(connection)
-    rows, truncated = _rows(connection, order.limit)
+    rows, truncated = _rows(connection, limit)
     return {"columns": columns, "rows": rows, "truncated": truncated}
 
 
@@ -142,8 +147,22 @@ def _limit_memory(memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
+def prepared(order: Order) -> Connection:
+    """A connection with the catalog and the public tables, closed to everything else.
+
+    Raises:
+        OSError: the files cannot be used.
+    """
+    connection = connect(Resources(f"{order.memory}B", order.threads))
+    try:
+        _prepare(connection, order)
+    except UNUSABLE as error:
+        connection.close()
+        raise OSError(f"{order.base}: {error}") from error
+    return connection
+
+
 def _prepare(connection: Connection, order: Order) -> None:
-    """Attach the catalog, and make the public tables."""
     for setting in (
         "python_enable_replacements = false",
         "allow_persistent_secrets = false",
@@ -161,9 +180,11 @@ def _prepare(connection: Connection, order: Order) -> None:
     run(connection, f"CREATE TABLE memory.{INTERNAL}.homes (n UINTEGER, model VARCHAR)")
     for name, query in PUBLIC.items():
         run(connection, f"CREATE VIEW memory.main.{name} AS {query}")
+    lock_down(connection)
 
 
 def _tell_homes(connection: Connection) -> None:
+    run(connection, f"TRUNCATE memory.{INTERNAL}.homes")
     rows = [{"n": n, "model": model} for n, model in homes(connection, INTERNAL).items()]
     run(
         connection,
