@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from deltastore.results.html import InNotebooks
+
 __all__ = ["Reindexed", "Table"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Table:
+class Table(InNotebooks):
     """What `find` and `sql` found.
 
     Attributes:
@@ -29,7 +31,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Reindexed:
+class Reindexed(InNotebooks):
     """The catalog, made again from the store, or what that would read.
 
     Attributes:

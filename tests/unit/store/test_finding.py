@@ -39,11 +39,12 @@ def ids(folder: Path) -> IDS:
     write_model(folder / "two", tuned, {"README.md": b"two\n", "sub/optimizer.pt": b"o"})
     found: IDS = {}
     with deltastore.init(folder / "models.ds", cache=folder / "cache", author="Ada") as store:
-        for name, to, base_name, facts in (
+        commits: tuple[tuple[str, str, str | None, dict[str, float | str]], ...] = (
             ("base", "meta/llama", None, {}),
             ("one", "team/chat", "meta/llama", {"mmlu": 0.5}),
             ("two", "team/chat", None, {"mmlu": 0.75, "loss": "1e-3"}),
-        ):
+        )
+        for name, to, base_name, facts in commits:
             made = store.commit(
                 folder / name,
                 to=to,
@@ -180,7 +181,7 @@ def test_the_public_tables_say_what_a_version_holds(store: Store, ask: Ask) -> N
     stats = store.stats()
     assert ask("SELECT sum(bytes), count(*) FROM packs") == ((stats.stored_bytes, stats.objects),)
     found = ask("SELECT codec, sum(s.bytes) FROM sections s GROUP BY codec")
-    codecs: dict[str, int] = {codec: size for codec, size in found}
+    codecs: dict[str, int] = dict(found)
     assert codecs.keys() >= {"dense/1", "blob/1"}
     assert sum(codecs.values()) < stats.stored_bytes
 
