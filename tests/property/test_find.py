@@ -290,8 +290,8 @@ def told(steps: list[tuple[Any, ...]]) -> TensorWorld:
         ref, origin, facts, names = step
         commits = list(world.versions)
         base = commits[origin % len(commits)] if commits and origin is not None else None
-        if ref == 3 and world.log.refresh().ref(REFS[3]):
-            continue  # a tag does not move
+        if ref == 3 and REFS[3] in world.log.refresh().refs:
+            continue  # a tag does not move, not even where it was deleted
         tensors = {name: tensor((name, len(commits))) for name in names}
         commit = world.commit(tensors, ref=REFS[ref], base=base, blobs=[b"{}"], **facts)
         world.tensors[commit] = names
