@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deltastore.errors import UsageError
 from deltastore_cli.commands import Command
 from deltastore_cli.move_reports import (
     ref_move_text,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["mv", "reflog", "reset", "revert", "rm", "undo"]
 
+MAX_DIGITS = 20
+"""Of an entry's number, as keys of the log have them."""
 _MESSAGE = click.option("-m", "--message", default="", metavar="MSG", help="Why, for the reflog.")
 
 
@@ -86,8 +89,22 @@ def mv(call: Invocation, old: str, new: str, message: str) -> None:
         call.answer(store.mv(old, new, message=message), rename_text)
 
 
+def _entry_number(
+    context: click.Context,  # noqa: ARG001  # click's signature
+    parameter: click.Parameter,  # noqa: ARG001  # click's signature
+    value: str | None,
+) -> int | None:
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS):
+        raise UsageError(
+            f"{value!r} is no number of an entry", hint="deltastore reflog shows the numbers"
+        )
+    return int(value)
+
+
 @click.command(cls=Command, examples=("deltastore undo", "deltastore undo 4211 --dry-run"))
-@click.argument("seq", required=False, type=click.IntRange(min=0), metavar="[SEQ]")
+@click.argument("seq", required=False, callback=_entry_number, metavar="[SEQ]")
 @click.option("--dry-run", is_flag=True, help="Show what would be taken back, and change nothing.")
 @click.pass_obj
 def undo(call: Invocation, seq: int | None, dry_run: bool) -> None:

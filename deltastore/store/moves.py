@@ -65,7 +65,8 @@ class Moves(OpenedStore):
                 back was collected as garbage.
             NotFoundError: there is no such entry, or none of this author.
         """
-        from deltastore.history.undoing import deed_at, last_deed, undo
+        from deltastore.history.deeds import deed_at, last_deed
+        from deltastore.history.undoing import undo
 
         if seq is not None and type(seq) is not int:
             raise UsageError(f"seq: {seq!r} is no number of a log entry", hint="reflog shows them")

@@ -151,6 +151,8 @@ def test_how_long_ago(seconds: int, told: str) -> None:
     "arguments",
     [
         ("undo", "x"),
+        ("undo", "\u0663"),
+        ("undo", "1" * 21),
         ("undo", "-1"),
         ("rm",),
         ("mv", "a/b"),

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deltastore.errors import ConflictError, ExistsError, NotFoundError
+from deltastore.history.deeds import deed_at, last_deed
 from deltastore.history.model_moves import remove_models, rename_model
 from deltastore.history.ref_moves import BranchReset, RefChange, change_ref
-from deltastore.history.undoing import deed_at, last_deed, undo
+from deltastore.history.undoing import undo
 from tests.unit.history.samples import TIME
 from tests.unit.history.versions import Fixture
 

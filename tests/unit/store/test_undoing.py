@@ -11,6 +11,7 @@ import deltastore
 from deltastore.errors import ConflictError, NotFoundError, OutcomeUnknownError, UsageError
 from deltastore.history.entries import Draft, RefMove, Transaction, new_token
 from deltastore.history.refs import branch_ref
+from deltastore.storage.keys import pack_key
 from tests.unit.store.writers import (
     ada_and_bob,
     between_compose_and_write,
@@ -200,12 +201,16 @@ def test_what_others_took_back_themselves_is_no_obstacle(both: Both) -> None:
     assert tip(ada) == first
 
 
-def test_what_was_collected_as_garbage_does_not_come_back(both: Both) -> None:
+@pytest.mark.parametrize("deleted", [False, True])
+def test_what_was_collected_as_garbage_does_not_come_back(both: Both, deleted: bool) -> None:
     ada, _ = both
     meta = ada._log.state.commits[ada._resolve("a/m").commit]
     ada.rm("a/m")
     txn = Transaction(new_token(), "gc", "gc", TIME, "")
     ada._log.append(lambda _: Draft((txn,), condemn=(meta,)))
+    if deleted:
+        ada._backend.delete_many([pack_key(meta)])
+        ada = deltastore.open(ada.url, author="Ada")
     with pytest.raises(ConflictError, match="was collected as garbage"):
         ada.undo()
     assert refs(ada) == {}
