@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deltastore.errors import CorruptError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deltastore.history.log import Log
     from deltastore.ids import CommitId
 
-__all__ = ["LoggedMove", "newest_first", "reflog", "reflog_of"]
+__all__ = ["LoggedMove", "newest_first", "positions", "reflog", "reflog_of"]
 
 CHUNK = 64
 
@@ -84,6 +84,12 @@ def reflog_of(log: Log, refs: Collection[str]) -> Iterator[LoggedMove]:
             origins = _origins(txn)
             yield from _moves(entry.v, txn, names, origins)
             names.update(former for ref, former in origins.items() if ref in names)
+
+
+def positions(log: Log, ref: str) -> Iterator[LoggedMove]:
+    """`reflog_of` one ref for `@{N}`: to be renamed is to move from a commit to the same one."""
+    for move in reflog_of(log, [ref]):
+        yield move if move.origin is None else replace(move, old=move.new)
 
 
 def _origins(txn: Transaction) -> dict[str, str]:

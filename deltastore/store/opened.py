@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from deltastore.errors import StorageError, UsageError
 from deltastore.history.log import Log
 from deltastore.history.objects import HistoryReader
-from deltastore.history.reflog import reflog
+from deltastore.history.reflog import positions
 from deltastore.history.resolving import Place, Resolved, resolve
 from deltastore.history.revisions import parse_revision
 from deltastore.history.views import RefNames
@@ -194,7 +194,7 @@ class OpenedStore:
                 parsed,
                 self._log.refresh(),
                 self._history.header,
-                lambda ref: reflog(self._log, ref),
+                lambda ref: positions(self._log, ref),
                 place=self._place(here) if parsed.scope == "workspace" else None,
             )
         )

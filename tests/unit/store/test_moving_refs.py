@@ -243,6 +243,14 @@ def test_a_reflog_follows_a_model_to_its_former_name(store: Store, late: bool) -
     assert entries[0].message == "b/x to c/y"
 
 
+def test_where_a_branch_stood_is_known_under_its_new_name(store: Store) -> None:
+    first, second = store.resolve("a/m~1"), store.resolve("a/m")
+    store.mv("a/m", "b/x")
+    assert [store.resolve(f"b/x@{{{n}}}") for n in range(3)] == [second, second, first]
+    with pytest.raises(NotFoundError, match="goes back to @\\{2\\}, where it was made"):
+        store.resolve("b/x@{3}")
+
+
 @pytest.mark.parametrize(
     ("name", "error", "told"),
     [
