@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from deltastore.credentials import redact
+
 __all__ = [
     "AccessDeniedError",
     "AmbiguousError",
@@ -34,7 +36,7 @@ __all__ = [
 
 
 class DeltastoreError(Exception):
-    """Base of every error that deltastore raises on purpose.
+    """Base of every error that deltastore raises on purpose; passwords in URLs are blotted out.
 
     Attributes:
         kind: stable code, one of the table in docs/reference/errors.md.
@@ -46,8 +48,8 @@ class DeltastoreError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(redact(message))
+        self.hint = redact(hint)
 
 
 class UsageError(DeltastoreError, ValueError):

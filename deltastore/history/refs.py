@@ -20,6 +20,7 @@ __all__ = [
     "keep_ref",
     "looks_like_commit",
     "parse_ref",
+    "refuse_url",
     "tag_ref",
 ]
 
@@ -60,6 +61,7 @@ def check_model(model: str) -> str:
     Raises:
         InvalidError: it is not.
     """
+    refuse_url(model, "a model name")
     parts = model.split("/")
     if len(parts) != 2 or not all(_PART.fullmatch(part) for part in parts):
         raise InvalidError(
@@ -80,6 +82,7 @@ def check_ref_name(name: str, what: str = "branch") -> str:
     Raises:
         InvalidError: it breaks a rule; the message says which.
     """
+    refuse_url(name, f"a {what} name")
     reason = _fault(name)
     if reason:
         raise InvalidError(
@@ -87,6 +90,18 @@ def check_ref_name(name: str, what: str = "branch") -> str:
             hint="the rules are git's (git check-ref-format --branch), without '@'",
         )
     return name
+
+
+def refuse_url(text: str, wanted: str) -> None:
+    """Refuse a URL where a name is wanted, without repeating it: part of it may be a password.
+
+    Raises:
+        InvalidError: it is one.
+    """
+    if "://" in text:
+        raise InvalidError(
+            f"a URL is not {wanted}", hint="what begins with scheme:// is a place, not a name"
+        )
 
 
 def looks_like_commit(name: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deltastore.errors import InvalidError, NotFoundError
-from deltastore.history.refs import DEFAULT_BRANCH, check_model
+from deltastore.history.refs import DEFAULT_BRANCH, check_model, refuse_url
 
 __all__ = ["MIN_BARE_PREFIX", "MIN_PREFIX", "Revision", "Step", "parse_revision"]
 
@@ -68,6 +68,7 @@ def parse_revision(text: str) -> Revision:
         InvalidError: a model name that breaks the rules, or a suffix that is none.
         NotFoundError: it is neither a model nor a commit id.
     """
+    refuse_url(text, "a revision")
     head = text[: _name_end(text)]
     rest = text[len(head) :]
     if "/" in head:

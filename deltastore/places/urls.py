@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from deltastore.credentials import holds_credentials
 from deltastore.errors import UnsupportedError, UsageError
 
 __all__ = ["check_url", "hub_refused", "scheme_of"]
@@ -31,7 +32,7 @@ def check_url(scheme: str, text: str) -> None:
             hint="give the location itself, without ::",
         )
     authority = rest.split("/", 1)[0]
-    if ":" in authority.rpartition("@")[0] or _query(text):
+    if ":" in authority.rpartition("@")[0] or _query(text) or holds_credentials(text):
         raise UsageError(
             f"the {scheme} URL has credentials or options in it; they would end up in logs",
             hint="set AWS_PROFILE or the variables and files of your provider, or pass options",

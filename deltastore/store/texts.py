@@ -6,6 +6,7 @@ import math
 import unicodedata
 from typing import TYPE_CHECKING, get_args
 
+from deltastore.credentials import holds_credentials
 from deltastore.errors import UsageError
 from deltastore.results import Fidelity
 
@@ -31,7 +32,8 @@ def nfc(text: str, what: str = "this") -> str:
         what: it is, for the message of an error.
 
     Raises:
-        UsageError: no text, or no valid Unicode, such as undecodable bytes of a command line.
+        UsageError: no text, or no valid Unicode, such as undecodable bytes of a command line; or a
+            URL with a password in it, which would be kept for ever.
     """
     if not isinstance(text, str):
         raise UsageError(f"{what}: a text is needed, not {text!r}")
@@ -39,6 +41,11 @@ def nfc(text: str, what: str = "this") -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise UsageError(f"{what}: {text!r} is not valid Unicode") from None
+    if holds_credentials(text):
+        raise UsageError(
+            f"{what}: it holds a URL with a password or key",
+            hint="write the URL without them: what is recorded is kept for ever",
+        )
     return unicodedata.normalize("NFC", text)
 
 
