@@ -24,11 +24,13 @@ INTRODUCTION = """\
 
 Written by `scripts/write_cli_reference.py` from the commands themselves.
 
-A **store** is chosen by `-s URL`, else by `DELTASTORE_STORE`, else by the user's configuration.
+A **store** is chosen by `-s URL`, else by `DELTASTORE_STORE`, else by the
+[workspace](../how-to/work-in-a-folder.md) one stands in, else by the user's configuration.
 
 A **revision** is `namespace/name[@REV]`: REV is a branch, a tag or a commit id (at least four
 digits), then any of `~N`, `^`, `^N`, `@{N}`; without one it is `main`. A bare commit id of at least
-seven digits is a revision too. Where both a path and a revision are possible, what begins with `.`,
+seven digits is a revision too. In a workspace `@REV`, `HEAD` and `HEAD~1` are of its model. Where
+both a path and a revision are possible, what begins with `.`,
 `/`, `~` or `scheme://` is a path.
 
 **Results** go to standard output, progress and warnings to standard error. With `--json` exactly

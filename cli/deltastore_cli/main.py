@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,7 @@ from deltastore_cli.credentials import refuse_credentials
 from deltastore_cli.failures import failure_of
 from deltastore_cli.invocation import Invocation
 from deltastore_cli.terminal import ReaderGoneError, paint, printable, tolerate_any_text
+from deltastore_cli.whereabouts import workspace_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -103,9 +104,10 @@ def cli(context: click.Context) -> None:
         result = {
             "version": deltastore.__version__,
             "store": _store_in_force(call),
+            "workspace": workspace_in_force(),
             "commands": {group: list(members) for group, members in COMMANDS.items()},
         }
-        call.answer(result, lambda _: _overview(str(result["store"] or "")))
+        call.answer(result, _overview)
 
 
 def _store_in_force(call: Invocation) -> str | None:
@@ -117,10 +119,14 @@ def _store_in_force(call: Invocation) -> str | None:
     return settings.store
 
 
-def _overview(store: str) -> str:
+def _overview(found: dict[str, Any]) -> str:
+    store, here = found["store"], found["workspace"]
     title = f"deltastore {deltastore.__version__}: version control for model weights"
     place = f"store: {printable(store)}" if store else "store: none (see deltastore init --help)"
     lines = [f"{title:<61}  {place}"]
+    if here:
+        name = f"{here['model']}@{here['branch']}" if here["branch"] else here["model"]
+        lines.append(f"{'':<61}  workspace: {printable(name)}")
     lines += [
         f"  {paint(f'{group:<9}', 'faint')} {'  '.join(names)}" for group, names in COMMANDS.items()
     ]

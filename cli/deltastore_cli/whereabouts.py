@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deltastore.errors import UsageError
+from deltastore.errors import DeltastoreError, UsageError
 from deltastore_cli.quantities import first_of
 
 if TYPE_CHECKING:
@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
     from deltastore import Store
 
-__all__ = ["head_or", "required_revision", "workspace_folder", "workspace_store"]
+__all__ = [
+    "head_or",
+    "required_revision",
+    "workspace_folder",
+    "workspace_in_force",
+    "workspace_store",
+]
 
 LISTED_MODELS = 5
 
@@ -37,7 +43,21 @@ def workspace_store() -> tuple[str, str] | None:
     if folder is None:
         return None
     origin = folder / ".deltastore" / "workspace.toml"
-    return deltastore.Workspace.store_of(folder), str(origin)
+    return deltastore.Workspace.record(folder).store, str(origin)
+
+
+def workspace_in_force() -> dict[str, str | None] | None:
+    """Folder, model and branch of that workspace; None without one that can be read."""
+    import deltastore
+
+    folder = workspace_folder()
+    try:
+        found = None if folder is None else deltastore.Workspace.record(folder)
+    except DeltastoreError:
+        return None
+    if found is None:
+        return None
+    return {"folder": str(folder), "model": found.model, "branch": found.branch}
 
 
 def head_or(revision: str | None) -> str | None:

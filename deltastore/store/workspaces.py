@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from deltastore.results import Commit, Diff, RestoreResult, Status
     from deltastore.store.facade import Store
     from deltastore.store.places import UrlOptions
+    from deltastore.store.workspace_files import WorkspaceRecord
 
 __all__ = ["Workspace"]
 
@@ -100,14 +101,14 @@ class Workspace:
         return locate(path)
 
     @staticmethod
-    def store_of(folder: str | PathLike[str]) -> str:
-        """URL or absolute path of the store that the workspace `folder` names.
+    def record(folder: str | PathLike[str]) -> WorkspaceRecord:
+        """What the workspace `folder` knows of itself: store, model, branch, head. Opens nothing.
 
         Raises:
             InvalidError: its record is damaged.
             AccessDeniedError: it belongs to somebody else.
         """
-        return read_record(Path(folder)).store
+        return read_record(Path(folder))
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.folder)!r})"

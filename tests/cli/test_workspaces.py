@@ -168,6 +168,21 @@ def test_diff_compares_head_or_a_revision_with_the_files(chat: Path, program: Pr
     assert result(program, "diff", "./docs")["same"] is False
 
 
+def test_names_of_moves_are_this_workspaces(chat: Path, program: Program) -> None:
+    (chat / "config.json").write_text("{}\n")
+    assert program("commit", "-m", "two").code == 0
+    before, after = (entry["new"] for entry in reversed(result(program, "reflog")["entries"]))
+    assert result(program, "reset", "@main", "HEAD~1")["new"] == before
+    assert result(program, "status")["stale"] is True
+    assert result(program, "reset", "@main", "HEAD", "--expect", "@main")["new"] == after
+    taken = result(program, "revert", "HEAD")
+    assert (taken["model"], taken["branch"], taken["parents"]) == ("team/chat", "main", [after])
+    assert program("switch", "main").code == 0
+    assert (chat / "config.json").read_text() != "{}\n"
+    assert len(result(program, "reflog", "@main")["entries"]) == 5
+    assert len(result(program, "reflog", "@dev")["entries"]) == 1
+
+
 def test_two_people_one_branch(
     chat: Path, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +299,18 @@ def test_another_store_in_force_is_named_with_the_remedy(
         assert "unset DELTASTORE_STORE" in ran.err
     assert program("commit", "../one", "--to", "me/one", "-m", "one").code == 0
     assert result(program, "log", "me/one")["commits"][0]["message"] == "one"
+
+
+def test_the_program_alone_names_the_workspace(
+    chat: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert program().out.splitlines()[1].strip() == "workspace: team/chat@main"
+    found = result(program)
+    assert found["workspace"] == {"folder": str(chat), "model": "team/chat", "branch": "main"}
+    assert found["store"].endswith("models.ds")
+    monkeypatch.chdir(chat.parent)
+    assert "workspace:" not in program().out
+    assert result(program)["workspace"] is None
 
 
 def test_a_store_that_moved_is_found_with_an_option(

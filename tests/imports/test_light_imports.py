@@ -121,6 +121,12 @@ def test_looking_at_history_loads_nothing_heavy(arguments: str, folder: Path) ->
     assert command(f"-s models.ds {arguments}", folder) == set()
 
 
+@pytest.mark.parametrize("arguments", ["status", "log", "show", "reflog", "restore", "ls", ""])
+def test_looking_around_in_a_workspace_loads_nothing_heavy(arguments: str, folder: Path) -> None:
+    deltastore.open(folder / "models.ds").clone("me/x", folder / "work")
+    assert command(arguments, folder / "work") == set()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
