@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from deltastore_cli.documents import plain
 from deltastore_cli.quantities import counted
 from deltastore_cli.summaries import SHORT
 from deltastore_cli.tables import table_text
-from deltastore_cli.terminal import paint
+from deltastore_cli.terminal import paint, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +60,7 @@ def _table(found: Table, rows: list[tuple[str, ...]], styles: tuple[str, ...]) -
         if any(_is_number(row[place]) for row in found.rows)
         and all(row[place] is None or _is_number(row[place]) for row in found.rows)
     )
-    headers = tuple(column or " " for column in found.columns)
+    headers = tuple(printable(column) or " " for column in found.columns)
     more = paint(_MORE, "faint") + "\n" if found.truncated else ""
     return table_text(headers, rows, right=right, styles=styles) + more
 
@@ -80,12 +81,16 @@ def _cell(value: Any) -> str:
 
 
 def csv_text(found: Table) -> str:
-    """RFC 4180, with a header row and line feeds; NULL is an empty field."""
+    """RFC 4180, with a header row and line feeds; NULL is an empty field.
+
+    A file gets the values as they are, a terminal none that drives it.
+    """
     paper = StringIO()
     writer = csv.writer(paper, lineterminator="\n")
     writer.writerow(found.columns)
     writer.writerows(_cells(found.rows))
-    return paper.getvalue()
+    text = paper.getvalue()
+    return printable(text, lines=True) if sys.stdout.isatty() else text
 
 
 def _cells(rows: Iterable[tuple[Any, ...]]) -> Iterable[list[str]]:

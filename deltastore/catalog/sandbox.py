@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deltastore.errors import DeltastoreError, InvalidError
+from deltastore.errors import DeltastoreError, InvalidError, UnsupportedError
 from deltastore.results import Table
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def run_confined(files: tuple[Path, Path | None], query: str, limits: Limits) ->
 
     Raises:
         InvalidError: the query is refused, is no SQL, or needs more than the limits.
+        UnsupportedError: no process can be started.
         UnusableFilesError: the files are gone or damaged.
     """
     base, tail = files
@@ -106,15 +107,7 @@ def run_confined(files: tuple[Path, Path | None], query: str, limits: Limits) ->
 
 def _told(order: bytes, limits: Limits) -> dict[str, Any]:
     """The document that the other process writes."""
-    with subprocess.Popen(  # noqa: S603 - this interpreter, with a program of ours
-        [sys.executable, "-I", "-S", "-c", _START, json.dumps(_module_path())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd="/",
-        env={name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
-        start_new_session=True,  # Ctrl-C is for this process, which ends that one
-    ) as process:
+    with _started() as process:
         try:
             written, complaint = process.communicate(order, timeout=limits.seconds)
         except subprocess.TimeoutExpired:
@@ -127,6 +120,24 @@ def _told(order: bytes, limits: Limits) -> dict[str, Any]:
         ended = process.returncode < 0 or b"MemoryError" in complaint or b"bad_alloc" in complaint
         return {"memory": True} if ended else {"failed": complaint.decode(errors="replace")}
     return found
+
+
+def _started() -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # noqa: S603 - this interpreter, with a program of ours
+            [sys.executable, "-I", "-S", "-c", _START, json.dumps(_module_path())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env={name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
+            start_new_session=True,  # Ctrl-C is for this process, which ends that one
+        )
+    except OSError as reason:
+        raise UnsupportedError(
+            f"sql: {sys.executable or 'the Python interpreter'} cannot be started: {reason}",
+            hint="queries run in a process of their own; find needs none",
+        ) from reason
 
 
 def _module_path() -> list[str]:

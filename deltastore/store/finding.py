@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from deltastore.errors import UsageError
 from deltastore.results import Reindexed
 from deltastore.store.opened import OpenedStore
+from deltastore.store.texts import nfc
 
 if TYPE_CHECKING:
     from deltastore.results import Table
@@ -45,10 +46,13 @@ class Finding(OpenedStore):
 
         Raises:
             InvalidError: the filter breaks the grammar, or names what is recorded nowhere.
+            UsageError: it is no valid Unicode.
         """
         from deltastore.catalog.finding import wanted_of
 
         _check_limit(limit)
+        query = nfc(query, "find")
+        sort = None if sort is None else nfc(sort, "sort")
         wanted = wanted_of(query, sort=sort, ascending=ascending, tips=tips, limit=limit)
         self._log.refresh()
         return self._catalog().find(wanted)
@@ -79,6 +83,7 @@ class Finding(OpenedStore):
         from deltastore.catalog.sandbox import Limits
 
         _check_limit(limit)
+        query = nfc(query, "sql")
         if not (math.isfinite(timeout) and 0 < timeout <= MOST_SECONDS):
             raise UsageError(f"timeout: {timeout!r} is not a number of seconds up to a day")
         if memory < LEAST_MEMORY:

@@ -96,6 +96,21 @@ def test_sql_as_csv_is_read_back(asked: FakeStore, program: Program) -> None:
     assert asked.calls[0][2] == {"limit": 10_000, "timeout": 2.0, "memory": 256 << 20}
 
 
+def test_no_value_drives_a_terminal(
+    asked: FakeStore, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J"
+    asked.answers["sql"] = Table((evil,), ((evil,), ((evil, {evil: evil}),)))
+    assert evil in program("sql", "FROM x", "--format", "csv").out  # a file gets what there is
+    for form in ("table", "json"):
+        assert not {"\x1b", "\x07"} & set(program("sql", "FROM x", "--format", form).out)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    for form in ("table", "csv", "json"):
+        ran = program("sql", "FROM x", "--format", form)
+        assert not {"\x1b", "\x07"} & set(ran.out), form
+
+
 def test_sql_as_json_records_and_as_a_document(asked: FakeStore, program: Program) -> None:
     records = json.loads(program("sql", "FROM metrics", "--format", "json").out)
     assert records[0] == {"name": True, "value": None, "list": [1, {"x": None}]}

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import deltastore
+from deltastore.catalog.public_tables import PUBLIC
 from deltastore.catalog.sandbox import files_of
 from deltastore.catalog.sandboxed import Order, asked, prepared
-from deltastore.errors import InvalidError, UsageError
+from deltastore.errors import InvalidError, UnsupportedError, UsageError
 from tests.cli.weights import fine_tuned, small_model, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from deltastore import Store
 
     Ask = Callable[[str], tuple[tuple[Any, ...], ...]]
 
 IDS = dict[str, str]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +147,14 @@ def test_wrong_questions_are_told(store: Store) -> None:
         store.find(limit=0)
 
 
+def test_texts_are_normalized_as_the_recorded_ones_are(store: Store) -> None:
+    assert store.find("author:e\u0301mile").rows == ()
+    assert store.find("author:\0").rows == ()
+    for call in (store.find, store.sql):
+        with pytest.raises(UsageError, match="not valid Unicode"):
+            call("author:\ud800")
+
+
 def test_nothing_typed_reaches_sql_as_text(store: Store) -> None:
     for text in ("'; DROP VIEW commits; --", "x' OR '1'='1", "%", "_", "\\"):
         quoted = '"' + text.replace("\\", "\\\\") + '"'
@@ -186,6 +198,17 @@ def test_the_public_tables_say_what_a_version_holds(store: Store, ask: Ask) -> N
     assert sum(codecs.values()) < stats.stored_bytes
 
 
+def test_the_page_of_tables_lists_every_column_with_its_type(ask: Ask) -> None:
+    page = (ROOT / "docs" / "reference" / "tables.md").read_text("utf-8")
+    sections = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", page, re.MULTILINE))
+    for table in PUBLIC:
+        (text,) = (text for title, text in sections.items() if table in title.split())
+        for column, kind, *_ in ask(f"DESCRIBE {table}"):
+            assert f"`{column}`" in text, f"{table}.{column}"
+            assert kind in text, f"{table}.{column} is {kind}"
+        assert table in page.partition("## commits")[0]
+
+
 def test_sql_is_cut_ended_and_refused(store: Store) -> None:
     found = store.sql("SELECT range FROM range(10)", limit=3)
     assert (found.rows, found.truncated) == (((0,), (1,), (2,)), True)
@@ -196,6 +219,14 @@ def test_sql_is_cut_ended_and_refused(store: Store) -> None:
     for wrong in ({"timeout": np.inf}, {"timeout": -1}, {"memory": 1}, {"limit": -1}):
         with pytest.raises(UsageError):
             store.sql("SELECT 1", **wrong)
+
+
+def test_where_no_process_can_be_started_sql_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(UnsupportedError, match="/nowhere/python cannot be started"):
+        store.sql("SELECT 1")
 
 
 def test_several_threads_ask_at_once(store: Store) -> None:
