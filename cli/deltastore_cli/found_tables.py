@@ -39,6 +39,8 @@ def _short(column: str, value: Any) -> str:
         return str(value)[:SHORT]
     if column == "message":
         return str(value).partition("\n")[0]
+    if column == "author":
+        return str(value).partition(" <")[0] or str(value)
     if column == "time":
         return str(value)[:16].replace("T", " ")
     return "-" if value is None else _cell(value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -250,6 +252,22 @@ def test_what_would_never_end_is_ended(catalog: Catalog, query: str) -> None:
 def test_what_would_take_all_memory_is_ended(catalog: Catalog, query: str) -> None:
     with pytest.raises(InvalidError, match=r"more memory than 134 MB|not .* size|larger|exceed"):
         catalog.sql(query, Limits(memory=1 << 27, seconds=30))
+
+
+def test_an_interrupt_ends_the_other_process_too(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(self: subprocess.Popen[bytes], *_: object, **__: object) -> None:
+        started.append(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        catalog.sql("SELECT count(*) FROM range(1000000000000)", QUICK)
+    (process,) = started
+    assert process.wait(5) == -signal.SIGKILL
 
 
 def test_an_endless_answer_is_cut_and_a_huge_one_refused(catalog: Catalog) -> None:

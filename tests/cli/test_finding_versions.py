@@ -22,7 +22,15 @@ ID = "4c1f09ab23de" + "1" * 52
 FOUND = Table(
     ("model", "branch", "commit", "time", "author", "message", "metric.mmlu"),
     (
-        ("me/math", "main, v1", ID, "2026-11-21T04:12:29Z", "Ann", "sft\n\nlonger", 0.71),
+        (
+            "me/math",
+            "main, v1",
+            ID,
+            "2026-11-21T04:12:29Z",
+            "Ann <ann@x.org>",
+            "sft\n\nlonger",
+            0.71,
+        ),
         (None, "", ID, "2026-11-20T04:12:29Z", "Bob\x1b[31m", "x", None),
     ),
     truncated=True,
