@@ -64,21 +64,32 @@ def reachable(
 
 def is_reachable(state: LogState, commit: CommitId, header: HeaderSource) -> bool:
     """Whether a ref keeps `commit`; stops as soon as it is met, refs moved last first."""
+    return commit in _walk(_newest_roots(state), header)
+
+
+def _newest_roots(state: LogState) -> list[CommitId]:
+    """What the refs name, refs moved last first."""
     refs = sorted(state.refs.values(), key=lambda ref: -ref.v)
-    return commit in _walk([ref.commit for ref in refs if ref.commit is not None], header)
+    return [ref.commit for ref in refs if ref.commit is not None]
 
 
 def newly_reachable(state: LogState, commit: CommitId, header: HeaderSource) -> set[CommitId]:
     """The commits that a ref at `commit` would keep and no ref keeps now."""
-    if commit in state.roots() or is_reachable(state, commit, header):
-        return set()
-    return _beyond_refs(state, [commit], header)
+    return _newly_reachable(state, [commit], header)
 
 
-def _beyond_refs(
+def _newly_reachable(
     state: LogState, commits: Iterable[CommitId], header: HeaderSource
 ) -> set[CommitId]:
-    return reachable(commits, header, stop=reachable(state.roots(), header))
+    """What the refs keep is walked once, and no further than to the last of `commits`."""
+    left = set(commits) - state.roots()
+    kept: set[CommitId] = set()
+    for each in _walk(_newest_roots(state), header) if left else ():
+        kept.add(each)
+        left.discard(each)
+        if not left:
+            break
+    return reachable(left, header, stop=kept)
 
 
 def owed_by(commits: Iterable[CommitId], state: LogState, history: History) -> frozenset[Digest]:
@@ -125,11 +136,10 @@ def prove_all_reachable(state: LogState, commits: Iterable[CommitId], history: H
     Raises:
         ConflictError, IncompatibleError, MissingObjectError: as `prove_reachable`.
     """
-    outside = sorted(set(commits) - state.roots())
-    for commit in outside:
+    wanted = set(commits)
+    for commit in sorted(wanted):
         _check_meta(state, commit)
-    if outside:
-        _prove(state, _beyond_refs(state, outside, history.header), history)
+    _prove(state, _newly_reachable(state, wanted, history.header), history)
 
 
 def _prove(state: LogState, fresh: Collection[CommitId], history: History) -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from deltastore.errors import ConflictError, MissingObjectError
 from deltastore.history.entries import Absent, Draft, Transaction, new_token
+from deltastore.history.objects import HistoryReader
 from deltastore.history.reachability import (
     is_reachable,
     newly_reachable,
     owed_at,
     owed_by,
+    prove_all_reachable,
     prove_reachable,
     reachable,
     representations_of,
@@ -17,6 +21,10 @@ from deltastore.history.reflog import reflog
 from tests.unit.history.samples import MAIN, TIME, digest
 from tests.unit.history.stores import committing, started
 from tests.unit.history.versions import Fixture
+
+if TYPE_CHECKING:
+    from deltastore.history.commits import CommitHeader
+    from deltastore.ids import CommitId
 
 SIDE = "models/me/y/heads/main"
 
@@ -157,3 +165,37 @@ def test_a_reflog_reads_only_segments_in_which_its_ref_moved() -> None:
     before = backend.traffic.requests or 0
     assert [move.v for move in reflog(cold, SIDE)] == [1]
     assert (backend.traffic.requests or 0) - before <= 10
+
+
+def test_proving_several_at_once_walks_no_further_than_to_the_last_of_them() -> None:
+    store = Fixture()
+    oldest = store.commit("oldest", ref=SIDE)
+    older = store.commit("older", ref=SIDE, parents=[oldest])
+    first = store.commit("first")
+    second = store.commit("second", parents=[first])
+    read: list[str] = []
+
+    class Counting(HistoryReader):
+        def header(self, commit: CommitId) -> CommitHeader:
+            read.append(commit)
+            return super().header(commit)
+
+    history = Counting(store.log.packs, store.log)
+    prove_all_reachable(store.log.state, [first, second, older], history)
+    assert read == [second]
+    prove_all_reachable(store.log.state, [], history)
+    prove_all_reachable(store.log.state, [oldest, first], history)
+    assert set(read) <= {second, first, older}
+
+
+def test_proving_several_at_once_proves_each() -> None:
+    store = Fixture()
+    gone, other = store.commit("gone"), store.commit("other", ref=SIDE)
+    store.delete(MAIN)
+    store.delete(SIDE)
+    prove_all_reachable(store.log.state, [gone, other], store.history)
+    (place,) = {placement.pack for placement in store.places["other"]}
+    store.condemn(place)
+    prove_all_reachable(store.log.state, [gone], store.history)
+    with pytest.raises(ConflictError, match="condemned"):
+        prove_all_reachable(store.log.state, [gone, other], store.history)
