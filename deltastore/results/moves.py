@@ -19,7 +19,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class MovedRef:
+class MovedRef(InNotebooks):
     """A ref and its move.
 
     Attributes:
@@ -36,7 +36,7 @@ class MovedRef:
 
 
 @dataclass(frozen=True, slots=True)
-class ReflogEntry:
+class ReflogEntry(InNotebooks):
     """One move of one ref.
 
     Attributes:
