@@ -58,6 +58,10 @@ class Checkpointer:
         if ckpt is not None:
             self._recent = {v: entry for v, entry in self._recent.items() if v > ckpt.v}
 
+    def recent(self) -> tuple[Entry, ...]:
+        """The entries that are remembered, in no order that counts."""
+        return tuple(dict(self._recent).values())
+
     def entries(self, first: int, last: int) -> Iterator[Entry]:
         """Entries `first` to `last`, both included, from memory where they are there."""
         recent = dict(self._recent)

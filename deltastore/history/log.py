@@ -17,17 +17,18 @@ from deltastore.errors import ConflictError, CorruptError, StorageError, UnsafeB
 from deltastore.history.checkpointing import Checkpointer
 from deltastore.history.entries import Draft, Entry
 from deltastore.history.entry_drafting import draft_entry
-from deltastore.history.log_reading import HINT_KEY, LogReader, check_needs, head_hash, peek_needs
+from deltastore.history.hints import HINT_KEY, encode_hint
+from deltastore.history.log_reading import LogReader, check_needs, head_hash, peek_needs
 from deltastore.history.publishing import Outcome, interrupts_held, pause, publish_entry
 from deltastore.history.state import EMPTY, LogState
 from deltastore.history.store_format import StoreFormat, read_format
-from deltastore.ids import Digest, canonical_json
 from deltastore.storage.packs import PackReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from deltastore.history.checkpoint_roots import Root
+    from deltastore.ids import Digest
     from deltastore.storage.backend import Backend
 
 __all__ = ["BUDGET_SECONDS", "Compose", "Log", "Position"]
@@ -234,8 +235,9 @@ class Log:
                 hint="this store is damaged, not empty: restore log/ from a clone or backup",
             )
         known = self._known
-        low = max(self.reader.hint(), known.v if known and self._is_history(known) else 0)
-        return self._advance(EMPTY, self.reader.find_tip(low))
+        hint = self.reader.hint()
+        low = max(hint.v, known.v if known and self._is_history(known) else 0)
+        return self._advance(EMPTY, self.reader.find_tip(low), {**hint.known, 0: genesis})
 
     def _is_history(self, known: Position) -> bool:
         data = self.reader.fetch(known.v)
@@ -252,24 +254,27 @@ class Log:
             raise _rewritten(f"{self._backend.url}: log entry {state.v} is not what it was")
         if following is not None:
             tip = self.reader.find_tip(state.v + 1)
-            self._state = self._advance(state, tip, following if tip == state.v + 1 else None)
+            self._state = self._advance(state, tip, {state.v + 1: following})
 
-    def _advance(self, state: LogState, tip: int, data: bytes | None = None) -> LogState:
-        """The state at `tip`, by way of a checkpoint when that is far."""
-        data = data or self.reader.fetch(tip)
+    def _advance(self, state: LogState, tip: int, known: Mapping[int, bytes]) -> LogState:
+        """The state at `tip`, by way of a checkpoint when that is far.
+
+        Args:
+            state: to begin with.
+            tip: the newest entry.
+            known: stored entries that need not be read, by position.
+        """
+        data = known.get(tip) or self.reader.fetch(tip)
         if data is None:
             raise CorruptError(f"{self._backend.url}: log entry {tip} was there and is gone")
         check_needs(peek_needs(data, tip))
         newest = self.reader.decode(tip, data).head.ckpt
         if tip - state.v > FAR_BEHIND and newest is not None and newest.v > state.v:
             state = self._checkpoints.load(newest, self.form.store_id) or state
-        state = state.apply_all(self._checkpoints.remembering(self._tail(state.v + 1, tip, data)))
+        tail = self.reader.stretch(state.v + 1, tip, known={**known, tip: data})
+        state = state.apply_all(self._checkpoints.remembering(tail))
         self._checkpoints.forget(state.ckpt)
         return state
-
-    def _tail(self, first: int, tip: int, data: bytes) -> Iterator[Entry]:
-        yield from self.reader.stretch(first, tip - 1)
-        yield self.reader.decode(tip, data)
 
     def _try(self, compose: Compose, state: LogState, deadline: float) -> Entry | None:
         """One attempt: the entry if it is in the log, None if another one was faster."""
@@ -301,7 +306,10 @@ class Log:
 
     def _write_hint(self, v: int) -> None:
         with suppress(StorageError):  # a hint: readers probe from an older one
-            self._backend.overwrite(HINT_KEY, canonical_json({"v": v}))
+            # a disk is read entry by entry as fast
+            distant = self._backend.traffic.requests is not None
+            entries = self._checkpoints.recent() if distant else ()
+            self._backend.overwrite(HINT_KEY, encode_hint(v, entries))
 
 
 def _rewritten(message: str) -> CorruptError:

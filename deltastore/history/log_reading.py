@@ -7,25 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from deltastore.errors import AccessDeniedError, CorruptError, MissingObjectError, NewerFormatError
-from deltastore.history.documents import parse_document
 from deltastore.history.entries import log_key
 from deltastore.history.entry_decoding import decode_entry, parse_head
 from deltastore.history.entry_encoding import MAX_ENTRY_BYTES
+from deltastore.history.hints import HINT_KEY, MAX_HINT_BYTES, Hint, decode_hint, proven
 from deltastore.history.spilling import read_spilled
 from deltastore.ids import bytes_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from deltastore.history.entries import Entry, Spilled
     from deltastore.ids import Digest
     from deltastore.storage.backend import Backend
     from deltastore.storage.packs import PackReader
 
-__all__ = ["HINT_KEY", "LogReader", "check_needs", "head_hash", "peek_needs"]
+__all__ = ["LogReader", "check_needs", "head_hash", "peek_needs"]
 
-HINT_KEY = "log/HINT"
-MAX_HINT_BYTES = 1024
 KNOWN_NEEDS: frozenset[str] = frozenset()
 """Flags this version understands; format 1 defines none."""
 
@@ -85,16 +83,26 @@ class LogReader:
         """
         return self._present(v, self.fetch(v))
 
-    def stretch(self, first: int, last: int) -> Iterator[Entry]:
+    def stretch(
+        self, first: int, last: int, *, known: Mapping[int, bytes] | None = None
+    ) -> Iterator[Entry]:
         """Entries `first` to `last`, both included, a batch at a time.
+
+        Args:
+            first: position.
+            last: position.
+            known: stored entries that need not be read, by position.
 
         Raises:
             CorruptError: one is missing or damaged.
         """
+        held = known or {}
         for start in range(first, last + 1, BATCH):
             positions = range(start, min(start + BATCH, last + 1))
-            for v, data in zip(positions, self.fetch_all(positions), strict=True):
-                yield self._present(v, data)
+            missing = [v for v in positions if v not in held]
+            found = dict(zip(missing, self.fetch_all(missing), strict=True))
+            for v in positions:
+                yield self._present(v, held[v] if v in held else found[v])
 
     def _present(self, v: int, data: bytes | None) -> Entry:
         if data is None:
@@ -108,14 +116,14 @@ class LogReader:
         """A list that an entry keeps in a pack."""
         return read_spilled(self._packs, spilled)
 
-    def hint(self) -> int:
-        """A position that was once written, or 0; the hint may be stale, torn or missing."""
+    def hint(self) -> Hint:
+        """What the hint is good for; it may be stale, torn or missing."""
         try:
-            data = self._backend.get(HINT_KEY, max_bytes=MAX_HINT_BYTES)
-            v = parse_document(data, what=HINT_KEY, max_bytes=MAX_HINT_BYTES).integer("v")
+            v, copies = decode_hint(self._backend.get(HINT_KEY, max_bytes=MAX_HINT_BYTES))
         except (MissingObjectError, CorruptError, AccessDeniedError):
-            return 0
-        return v if v and self.fetch(v) is not None else 0
+            return Hint()
+        data = self.fetch(v) if v else None
+        return Hint() if data is None else Hint(v, proven(v, data, copies))
 
     def find_tip(self, low: int) -> int:
         """The newest entry, given one that is there.

@@ -27,8 +27,8 @@ from deltastore.history.entries import (
 )
 from deltastore.history.entry_decoding import decode_entry
 from deltastore.history.entry_encoding import encode_body, encode_head
+from deltastore.history.hints import HINT_KEY
 from deltastore.history.log import Log
-from deltastore.history.log_reading import HINT_KEY
 from deltastore.history.manifests import Manifest, ManifestFile
 from deltastore.history.objects import HistoryReader
 from deltastore.history.segment_rows import parse_commits, parse_packs, parse_refs
