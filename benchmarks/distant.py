@@ -15,7 +15,7 @@ import argparse
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -150,7 +150,7 @@ def measured(far: Distance, stored: Stored) -> list[Step]:
     first, second = stored.base + stored.first, stored.second
     _, show = far.step("show, empty cache", ["show", "me/first"], "other")
     return [
-        _limited(show, SHOW_REQUESTS, None),
+        replace(show, most_requests=SHOW_REQUESTS),
         _checkout(far, "first fine-tune, empty cache", "first", "cache", most=first),
         _checkout(far, "second fine-tune, base in the cache", "second", "cache", most=second),
         _checkout(far, "second fine-tune again, all in the cache", "second", "cache", most=MIB),
@@ -165,17 +165,10 @@ def _checkout(
         arguments = ["checkout", f"me/{name}", str(Path(target) / "out")]
         found, step = far.step(title, arguments, cache, size=size)
         same = not step.fault and _same(far.folder / name, Path(target) / "out")
-    most_requests = CHECKOUT_REQUESTS + (step.fetched or 0) // BYTES_PER_REQUEST
-    step = _limited(step, most_requests, int(SLACK * most))
     if not step.fault and not (same and found["verified"]):
-        step = _limited(step, most_requests, 0)
-    return step
-
-
-def _limited(step: Step, requests: int, fetched: int | None) -> Step:
-    return Step(
-        step.title, step.requests, requests, step.fetched, fetched, step.seconds, step.fault
-    )
+        step = replace(step, fault="the files are not what was committed")
+    most_requests = CHECKOUT_REQUESTS + (step.fetched or 0) // BYTES_PER_REQUEST
+    return replace(step, most_requests=most_requests, most_fetched=int(SLACK * most))
 
 
 def _same(a: Path, b: Path) -> bool:

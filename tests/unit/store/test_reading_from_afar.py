@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,25 +24,45 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 
 
+@dataclass(frozen=True)
 class Afar:
-    """A store behind fsspec, and the sizes of a base and two fine-tunes in it."""
+    """A store behind fsspec, the sources of what is in it, and what each commit stored."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url, self.folder = url, folder
-        init_store(
-            RemoteBackend(url, {}), created="2026-11-21T00:00:00Z", actor="a", single_writer=True
-        )
-        self.stored = {}
-        with self.open("writer") as store:
-            for variant, name in enumerate(("base", "first", "second")):
-                base = "me/base" if variant else None
-                source = written(folder / name, variant)
-                done = store.commit(source, to=f"me/{name}", base=base, message=name)
-                self.stored[name] = done.stored_bytes
+    url: str
+    sources: Path
+    folder: Path
+    stored: dict[str, int]
 
     def open(self, cache: str, size: int | str | None = None) -> Store:
         backend = RemoteBackend(self.url, {})
         return Store(backend, threads=2, cache=self.folder / cache, cache_size=size)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Afar:
+    """A base and two fine-tunes of it, committed."""
+    url, folder = "memory://afar/made", tmp_path_factory.mktemp("afar")
+    init_store(
+        RemoteBackend(url, {}), created="2026-11-21T00:00:00Z", actor="a", single_writer=True
+    )
+    found = Afar(url, folder, folder, {})
+    with found.open("writer") as store:
+        for variant, name in enumerate(("base", "first", "second")):
+            base = "me/base" if variant else None
+            source = written(folder / name, variant)
+            done = store.commit(source, to=f"me/{name}", base=base, message=name)
+            found.stored[name] = done.stored_bytes
+    return found
+
+
+@pytest.fixture
+def afar(made: Afar, request: pytest.FixtureRequest, tmp_path: Path) -> Afar:
+    """A copy of that store for one test."""
+    url = f"memory://afar/{request.node.name}"
+    source, target = RemoteBackend(made.url, {}), RemoteBackend(url, {})
+    for key in source.list(""):
+        target.put_immutable(key, source.get(key, max_bytes=64 * MIB))
+    return replace(made, url=url, folder=tmp_path)
 
 
 def written(folder: Path, variant: int) -> Path:
@@ -59,11 +80,6 @@ def written(folder: Path, variant: int) -> Path:
     (folder / "config.json").write_text(f'{{"variant": {variant}}}')
     (folder / "tokenizer.json").write_text("[]" * 999)
     return folder
-
-
-@pytest.fixture
-def afar(request: pytest.FixtureRequest, tmp_path: Path) -> Afar:
-    return Afar(f"memory://afar/{request.node.name}", tmp_path)
 
 
 def same_files(a: Path, b: Path) -> bool:
@@ -85,7 +101,7 @@ def test_a_base_crosses_the_network_once(afar: Afar, tmp_path: Path) -> None:
     assert first.requests <= 18
     assert second.requests <= 16
     for name, target in (("first", "1"), ("second", "2"), ("second", "3")):
-        assert same_files(tmp_path / name, tmp_path / target)
+        assert same_files(afar.sources / name, tmp_path / target)
 
 
 def test_without_a_cache_the_requests_are_as_few(afar: Afar, tmp_path: Path) -> None:
