@@ -73,6 +73,7 @@ def commit_text(done: Commit) -> str:
             f"{head}  {', '.join(_standing(done))}",
             f"  {_tensors(done)}   {_kept(done)}",
             _landed(done),
+            _why(done),
             _unmatched(done),
             _files(done),
             *_large(done),
@@ -112,6 +113,17 @@ def _kept(done: Commit) -> str:
 
 def _landed(done: Commit) -> str:
     return "  moved meanwhile: another writer's commit came first and is the parent" * done.moved
+
+
+def _why(done: Commit) -> str:
+    """Why a base was taken that nobody had named."""
+    found = done.found_base
+    if found is None:
+        return ""
+    ratios = f"predicted {found.predicted_ratio:.1f}x"
+    if found.ratio is not None:
+        ratios += f", became {found.ratio:.1f}x"
+    return f"  base found by itself: {printable(found.reason)}; {ratios}"
 
 
 def _unmatched(done: Commit) -> str:

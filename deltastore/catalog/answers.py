@@ -10,7 +10,53 @@ if TYPE_CHECKING:
 
     from deltastore.ids import CommitId, Digest
 
-__all__ = ["CommitRow", "GarbageRow", "ModelRow", "StatsRow", "TensorRow"]
+__all__ = [
+    "CandidateRow",
+    "CommitRow",
+    "GarbageRow",
+    "ModelRow",
+    "SketchRow",
+    "StatsRow",
+    "TensorRow",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRow:
+    """A commit that a new version may be a fine-tune of.
+
+    Attributes:
+        commit: its id.
+        overlap: elements of the new version's tensors that have a counterpart of their shape.
+    """
+
+    commit: CommitId
+    overlap: int
+
+
+@dataclass(frozen=True, slots=True)
+class SketchRow:
+    """A tensor of a candidate, with what is known of its content.
+
+    Attributes:
+        commit: that has it.
+        path: of the file it is in.
+        name: of the tensor.
+        dtype: safetensors name.
+        shape: dimensions.
+        digest: of the tensor.
+        plain: sampled words; empty without a sketch.
+        turned: of the transposed matrix; empty without.
+    """
+
+    commit: CommitId
+    path: str
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    digest: Digest
+    plain: bytes
+    turned: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ FULL = 1 << 16
 Row: TypeAlias = tuple[Any, ...]
 
 _ARRAYS: dict[str, Any] = {
+    "BLOB": np.object_,
     "BOOLEAN": np.bool_,
     "UTINYINT": np.uint8,
     "UINTEGER": np.uint32,
@@ -51,14 +52,20 @@ def columns_of(table: str, rows: Iterable[Row]) -> Columns:
         if kind == "DIGEST":
             columns |= digest_columns(values, name)
         else:
-            columns[name] = np.array(values, dtype=_ARRAYS[kind])
+            texts = [value.hex() for value in values] if kind == "BLOB" else values
+            columns[name] = np.array(texts, dtype=_ARRAYS[kind])
     return columns
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, columns: Columns) -> None:
-    """Append columns to a table of the tail."""
+    """Append columns to a table of the tail; blobs come in hex."""
     connection.register("batch", columns)
-    connection.execute(f"INSERT INTO tail.{table} BY NAME FROM batch").fetchall()
+    kinds = TABLES[table].columns.items()
+    blobs = ", ".join(f"unhex({name}) AS {name}" for name, kind in kinds if kind == "BLOB")
+    replaced = f" REPLACE ({blobs})" if blobs else ""
+    connection.execute(
+        f"INSERT INTO tail.{table} BY NAME SELECT *{replaced} FROM batch"  # noqa: S608 - our names
+    ).fetchall()
     connection.unregister("batch")
 
 
@@ -94,6 +101,8 @@ class Batch:
             for source in each.record.inputs
         )
         self._add("inputs", ((digest, p, source) for digest, source in pairs))
+        sketches = read.sketches
+        self._add("sketches", ((s.digest, p, s.dtype, s.plain, s.turned) for s in sketches))
 
     def add_commit(self, n: int, read: CommitRead) -> None:
         """A commit, its files and tensors, under the number `n`."""

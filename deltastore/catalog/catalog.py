@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from deltastore.catalog import queries
+from deltastore.catalog import queries, resembling
 from deltastore.catalog.connecting import UNUSABLE, Resources
 from deltastore.catalog.exporting import export
 from deltastore.catalog.finding import find
@@ -18,13 +18,15 @@ from deltastore.catalog.sandbox import UnusableFilesError, files_of, run_confine
 from deltastore.errors import DeltastoreError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from deltastore.catalog.answers import (
+        CandidateRow,
         CommitRow,
         GarbageRow,
         ModelRow,
+        SketchRow,
         StatsRow,
         TensorRow,
     )
@@ -129,6 +131,30 @@ class Catalog:
         """
         wanted = sorted(set(digests))
         return self._ask(partial(queries.holders, digests=wanted)) if wanted else {}
+
+    def candidates(
+        self, shapes: Mapping[tuple[int, ...], int], *, share: float = 0.5, limit: int = 4096
+    ) -> tuple[CandidateRow, ...]:
+        """Reachable commits that share shapes with a new version, most elements first.
+
+        Args:
+            shapes: of its tensors, and how many have each; a matrix also counts transposed.
+            share: least overlap, of the largest one found.
+            limit: most rows.
+        """
+        question = partial(resembling.candidates, shapes=shapes, share=share, limit=limit)
+        return self._ask(question) if shapes else ()
+
+    def sketches(
+        self, commits: Sequence[CommitId], shapes: Mapping[tuple[int, ...], int] | None = None
+    ) -> tuple[SketchRow, ...]:
+        """The tensors of some commits, with their sketches.
+
+        Args:
+            commits: what the catalog does not know is left out.
+            shapes: tensors of these shapes only, either way round; all when None.
+        """
+        return self._ask(partial(resembling.sketches, commits=commits, shapes=shapes))
 
     def models(self) -> tuple[ModelRow, ...]:
         """The models and how many branches and tags each has, sorted."""

@@ -83,7 +83,7 @@ _COUNTS = """
 
 _CLASSES = "SELECT class, sum(bytes)::UBIGINT FROM packs GROUP BY class ORDER BY class"
 
-# kinds 6 and up are lists and checkpoints of the log, which commits do not name
+# kinds 6 to 11 are lists and checkpoints of the log, which commits do not name; 12 is a hint
 _GARBAGE = """
     WITH RECURSIVE needed AS (
         SELECT DISTINCT k0, k1, k2, k3 FROM named SEMI JOIN reached USING (n)
@@ -94,7 +94,7 @@ _GARBAGE = """
     ), whole AS (
         SELECT bytes FROM packs SEMI JOIN wasted USING (p) ANTI JOIN (
             SELECT p FROM placements SEMI JOIN needed USING (k0, k1, k2, k3)
-            UNION ALL SELECT p FROM placements WHERE kind >= 6
+            UNION ALL SELECT p FROM placements WHERE kind BETWEEN 6 AND 11
         ) USING (p)
     )
     SELECT

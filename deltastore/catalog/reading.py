@@ -16,15 +16,17 @@ from deltastore.checkpoints.safetensors_header import (
 from deltastore.errors import DeltastoreError, StorageError
 from deltastore.ids import CommitId, Digest
 from deltastore.storage.records import Kind, PackId
+from deltastore.storage.sketches import MAX_SKETCHES, decode_sketches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from deltastore.history.commits import CommitHeader
     from deltastore.history.manifests import Manifest, ManifestFile
     from deltastore.history.objects import HistoryReader
     from deltastore.specs import TensorSpec
     from deltastore.storage.packs import PackContents, PackReader
+    from deltastore.storage.sketches import Sketch
 
 __all__ = ["CommitRead", "Item", "PackRead", "StoreReader"]
 
@@ -56,10 +58,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class PackRead:
-    """A pack, read."""
+    """A pack, read; and the sketches in it."""
 
     item: Item
     contents: PackContents
+    sketches: tuple[Sketch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +109,20 @@ class StoreReader:
         """
         try:
             if item.kind == "pack":
-                return PackRead(item, self._packs.contents(PackId(item.id)))
+                contents = self._packs.contents(PackId(item.id))
+                return PackRead(item, contents, tuple(self._sketches(contents)))
             return self._commit(item, CommitId(item.id))
         except StorageError:
             raise
         except DeltastoreError as reason:
             logger.warning("left out of the catalog: %s %s: %s", item.kind, item.id, reason)
             return None
+
+    def _sketches(self, contents: PackContents) -> Iterator[Sketch]:
+        for placement in contents.placements:
+            if placement.record.kind is Kind.SKETCHES:
+                data = self._packs.object(placement, max_bytes=MAX_SKETCHES)
+                yield from decode_sketches(data, what=f"pack {contents.pack}")
 
     def _commit(self, item: Item, commit: CommitId) -> CommitRead:
         header = self._history.header(commit)

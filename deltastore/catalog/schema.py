@@ -23,7 +23,7 @@ __all__ = [
     "Table",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of this layout; files of another one are left alone."""
 
 STORAGE = 67
@@ -127,6 +127,9 @@ TABLES: Mapping[str, Table] = {
         }
     ),
     "inputs": Table({"k": "DIGEST", "p": "UINTEGER", "i": "DIGEST"}),
+    "sketches": Table(
+        {"k": "DIGEST", "p": "UINTEGER", "dtype": "VARCHAR", "plain": "BLOB", "turned": "BLOB"}
+    ),
     "refs": Table(
         {"name": "VARCHAR", "kind": "VARCHAR", "model": "VARCHAR", "ref": "VARCHAR", "k": "DIGEST"},
         order="name",
@@ -163,7 +166,7 @@ def _both(table: str) -> str:
 
 
 _OF_COMMITS = ("commits", "documents", "links", "metrics", "metadata", "files", "tensors")
-_OF_PACKS = ("packs", "placements", "inputs")
+_OF_PACKS = ("packs", "placements", "inputs", "sketches")
 _COMPLETE = ("refs", "absent", "unread")
 
 VIEWS: Mapping[str, str] = {

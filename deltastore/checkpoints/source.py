@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Protocol, Self
 
 from deltastore.checkpoints.reading import FileReader
@@ -49,6 +50,10 @@ class SourceFile(Protocol):
 
     def read_tensor(self, entry: TensorEntry) -> Bytes:
         """The raw bytes of a tensor of `header`: one-dimensional uint8, not to be written to."""
+        ...
+
+    def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Some bytes of a safetensors file: (offset behind the header, length) each."""
         ...
 
     def chunks(self) -> Iterator[bytes]:
@@ -125,6 +130,9 @@ class _FolderFile(_Closing):
     def read_tensor(self, entry: TensorEntry) -> Bytes:
         return self._open().tensor_bytes(entry)
 
+    def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        return self._open().parts(parts)
+
     def chunks(self) -> Iterator[bytes]:
         return self._open().chunks()
 
@@ -175,6 +183,16 @@ class _ArraysFile(_Closing):
 
     def read_tensor(self, entry: TensorEntry) -> Bytes:
         return self._arrays[entry.spec.name]
+
+    def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        entries = self.header.in_offset_order()
+        begins = [entry.begin for entry in entries]
+        found = []
+        for start, length in parts:
+            entry = entries[bisect_right(begins, start) - 1]
+            content = self._arrays[entry.spec.name]
+            found.append(content[start - entry.begin :][:length].tobytes())
+        return found
 
     def chunks(self) -> Iterator[bytes]:
         yield self.header.raw

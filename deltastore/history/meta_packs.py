@@ -10,6 +10,7 @@ from deltastore.history.commits import commit_id
 from deltastore.ids import bytes_digest
 from deltastore.storage.locators import encode_locator
 from deltastore.storage.records import Kind
+from deltastore.storage.sketches import encode_sketches
 from deltastore.storage.spool import PackSpool
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from deltastore.ids import CommitId
     from deltastore.storage.packing import SpooledPack
     from deltastore.storage.records import Placement
+    from deltastore.storage.sketches import Sketch
 
 __all__ = ["MetaVersion", "write_meta"]
 
@@ -34,12 +36,14 @@ class MetaVersion:
         manifest: of the version.
         preview: of its preview, or None.
         placements: of every digest of both, and of all they are rebuilt from.
+        sketches: of its new tensors.
     """
 
     header: CommitHeader
     manifest: Manifest
     preview: Manifest | None
     placements: Sequence[Placement]
+    sketches: Sequence[Sketch] = ()
 
 
 def write_meta(
@@ -79,6 +83,9 @@ def _add(spool: PackSpool, version: MetaVersion) -> CommitId:
     elif version.preview is not None or header.preview is not None:
         raise InvalidError(f"commit {commit}: a preview that its header does not name, or none")
     spool.add_blob("meta", Kind.LOCATOR, header.manifest, encode_locator(version.placements))
+    if version.sketches:
+        data = encode_sketches(version.sketches)
+        spool.add_blob("meta", Kind.SKETCHES, bytes_digest(data), data)
     return commit
 
 

@@ -6,6 +6,7 @@ Order, and what a crash in each gap leaves: docs/reference/format-v1.md, section
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from deltastore.errors import ConflictError, IncompatibleError, StorageError, UsageError
@@ -17,8 +18,9 @@ from deltastore.history.reachability import prove_reachable
 from deltastore.history.refs import branch_ref
 from deltastore.history.views import RefNames
 from deltastore.ids import bytes_digest, short
+from deltastore.ingest.basing import Based, choose_base, open_known
 from deltastore.ingest.encoding import TensorEncoder
-from deltastore.ingest.known import KnownVersion, KnownVersions, Proposals
+from deltastore.ingest.known import KnownVersions, Proposals
 from deltastore.ingest.requests import Committed
 from deltastore.ingest.writing import VersionWriter
 from deltastore.storage.keys import pack_key
@@ -124,14 +126,16 @@ class _Commit:
         if not self.maybe_mine:
             self._check_place(self.tip)
         self.parent = self.tip or request.parent
-        self.base = self._base(self.parent)
+        self.based = Based()
+        self.based = Based(self._base(self.parent))
         self._check_header()
-        self.known = self._known()
         self.stored = 0
         self.mine: set[PackId] = set()
         self.meta: tuple[CommitId | None, PackId, CommitId, CommitHeader] | None = None
 
     def run(self, source: TensorSource, folder: Path, report: Callable[[int], None]) -> Committed:
+        self.based = choose_base(self.session, self.request, self.parent, source)
+        self.known = self._known()
         self._check_base_fits(source)
         self.session.log.check_writer()
         encoder = TensorEncoder(self.session.workers, self.request.density or "0.05")
@@ -165,11 +169,18 @@ class _Commit:
 
     # before writing
 
+    @property
+    def base(self) -> CommitId | None:
+        """What the new version was fine-tuned from."""
+        return self.based.commit
+
     def _base(self, parent: CommitId | None) -> CommitId | None:
+        """The base that a commit after another parent would have."""
         request = self.request
         if not request.inherit or request.base is not None:
             return request.base
-        return self.session.history.header(parent).base if parent else None
+        inherited = self.session.history.header(parent).base if parent else None
+        return inherited or (self.base if self.based.found else None)
 
     def _maybe_mine(self) -> bool:
         """Whether the tip looks like this very request, of which the acknowledgement was lost.
@@ -196,17 +207,14 @@ class _Commit:
 
     def _known(self) -> KnownVersions:
         parent = self.parent if self.parent != self.base else None
-        proposals = Proposals(self.request.find, self._open)
-        proposals.opened += map(self._open, self.request.reuse)
+        open_ = partial(open_known, self.session)
+        proposals = Proposals(self.request.find, open_)
+        proposals.opened += map(open_, self.request.reuse)
         return KnownVersions(
-            base=self._open(self.base) if self.base else None,
-            parent=self._open(parent) if parent else None,
+            base=open_known(self.session, self.base, self.based.pairs) if self.base else None,
+            parent=open_known(self.session, parent) if parent else None,
             proposals=proposals,
         )
-
-    def _open(self, commit: CommitId) -> KnownVersion:
-        version = self.session.version(commit)
-        return KnownVersion(version, self.session.reader(version))
 
     def _check_base_fits(self, source: TensorSource) -> None:
         """A base that was asked for, and of which nothing matches, is a mistake."""
@@ -238,7 +246,7 @@ class _Commit:
     def _nothing_new(self, tip: CommitId) -> Committed:
         header = self.session.history.header(tip)
         size = self.session.history.manifest(tip, header.manifest).size
-        return Committed(tip, header, None, size, stored_bytes=self.stored)
+        return Committed(tip, header, None, size, stored_bytes=self.stored, found=self.based.found)
 
     # writing
 
@@ -301,7 +309,9 @@ class _Commit:
             return self.meta
         parent = tip or self.request.parent
         header = self._header(parent, written)
-        version = MetaVersion(header, written.manifest, written.preview, written.placements)
+        version = MetaVersion(
+            header, written.manifest, written.preview, written.placements, written.sketches
+        )
         pack, (commit,) = write_meta([version], folder, writer=self.request.producer)
         self.stored += publish(self.session.backend, pack)
         self.mine.add(pack.pack)
@@ -357,6 +367,7 @@ class _Commit:
             ),
             new_branch=tip is None,
             moved=tip != self.tip,
+            found=self.based.found,
         )
 
     def _check_place(self, tip: CommitId | None) -> None:

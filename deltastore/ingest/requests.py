@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from deltastore.history.commits import CommitHeader
     from deltastore.ids import CommitId, Digest
+    from deltastore.ingest.detecting import Likeness, SketchIndex
     from deltastore.ingest.written import WrittenVersion
 
-__all__ = ["Committed", "Request"]
+__all__ = ["Committed", "Indexer", "Request", "no_index"]
+
+
+class Indexer(Protocol):
+    """Gives what bases are looked for in."""
+
+    def __call__(self, *, look: bool) -> SketchIndex | None:
+        """An index, or None when it is too far behind; with `look` it is brought up to date."""
+        ...
+
+
+def no_index(*, look: bool) -> SketchIndex | None:  # noqa: ARG001 - an `Indexer`
+    """No base is found."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +41,8 @@ class Request:
         time: RFC 3339, UTC.
         producer: program and version.
         base: what it was fine-tuned from; None with `inherit` for the parent's.
-        inherit: take the base of the parent.
+        inherit: take the base of the parent, or look for one where there is no parent.
+        look: for a base, also where the parent has none.
         parent: of a branch that does not exist yet.
         expect: where the branch must stand: a commit, an empty text for nowhere, None for anywhere.
         density: of the preview, as decimal text; None for no preview.
@@ -36,6 +51,7 @@ class Request:
         find: a commit that has a tensor of some digest, or None; a proposal, proven later.
         op: what the reflog calls it, a word.
         reuse: reachable versions whose tensors need not be written again.
+        index: where bases are looked for; None when it is too far behind, unless `look`.
     """
 
     model: str
@@ -46,6 +62,7 @@ class Request:
     producer: str
     base: CommitId | None = None
     inherit: bool = True
+    look: bool = False
     parent: CommitId | None = None
     expect: str | None = None
     density: str | None = "0.05"
@@ -54,6 +71,7 @@ class Request:
     find: Callable[[Digest], CommitId | None] = lambda _digest: None
     op: str = "commit"
     reuse: tuple[CommitId, ...] = ()
+    index: Indexer = no_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,7 @@ class Committed:
         new_model: the model did not exist.
         new_branch: the branch did not exist.
         moved: the branch moved while this was being written.
+        found: how the base was found, if it was looked for.
     """
 
     commit: CommitId
@@ -81,3 +100,4 @@ class Committed:
     new_model: bool = False
     new_branch: bool = False
     moved: bool = False
+    found: Likeness | None = None

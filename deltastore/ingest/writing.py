@@ -14,6 +14,7 @@ from deltastore.codecs.choose import PREVIEW_LEAST_SIZE
 from deltastore.errors import InvalidError, UsageError
 from deltastore.history.manifests import Manifest, ManifestFile
 from deltastore.ids import Digest, blob_digest, bytes_digest, tensor_digest
+from deltastore.ingest.likeness import sketch_of
 from deltastore.ingest.written import Tally, WrittenBlob, WrittenVersion
 from deltastore.materialize.files import FIDELITY_KEY
 from deltastore.materialize.sides import hash_blob
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from deltastore.specs import TensorSpec
     from deltastore.storage.packing import SpooledPack
     from deltastore.storage.records import PackClass, Placement
+    from deltastore.storage.sketches import Sketch
     from deltastore.storage.spool import PackSpool
 
 __all__ = ["VersionWriter", "refuse_preview_files"]
@@ -66,6 +68,7 @@ class VersionWriter:
         self._density = density if known.base is not None else None
         self._report = report
         self._tally = Tally()
+        self._sketches: list[Sketch] = []
         self._written: dict[Digest, str] = {}
         self._previews: dict[Digest, Digest] = {}
         self._reused: dict[Digest, None] = {}
@@ -110,6 +113,7 @@ class VersionWriter:
             dense_names=tuple(tally.dense_names),
             too_deep=tally.too_deep,
             blobs=tuple(tally.blobs),
+            sketches=tuple(self._sketches),
         )
 
     def _publish_finished(self, packs: Iterable[SpooledPack]) -> None:
@@ -225,6 +229,9 @@ class VersionWriter:
             digest, spec, data, base=base, parent=parent, preview=layered and base is not None
         )
         self._keep(encoded, path, spec)
+        sketch = sketch_of(digest, spec, data)
+        if sketch is not None:
+            self._sketches.append(sketch)
 
     def _has_elsewhere(self, digest: Digest, spec: TensorSpec) -> bool:
         self._known.proposals.look_for(digest, spec.nbytes)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from deltastore.ids import Digest
     from deltastore.storage.packing import SpooledPack
     from deltastore.storage.records import Placement
+    from deltastore.storage.sketches import Sketch
 
 __all__ = ["Tally", "WrittenBlob", "WrittenVersion"]
 
@@ -76,6 +77,7 @@ class WrittenVersion:
         dense_names: of the latter, those that have no counterpart in the base.
         too_deep: of the latter, those whose counterpart is too many steps from a keyframe.
         blobs: the opaque files.
+        sketches: of the tensors that were written.
     """
 
     packs: tuple[SpooledPack, ...]
@@ -90,3 +92,4 @@ class WrittenVersion:
     dense_names: tuple[str, ...]
     too_deep: int
     blobs: tuple[WrittenBlob, ...]
+    sketches: tuple[Sketch, ...] = ()

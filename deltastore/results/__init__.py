@@ -29,6 +29,7 @@ from deltastore.results.moves import (
 )
 from deltastore.results.recording import (
     Commit,
+    FoundBase,
     InitResult,
     KeptWhole,
     RefMoveResult,
@@ -51,6 +52,7 @@ __all__ = [
     "FileChange",
     "FileInfo",
     "Finding",
+    "FoundBase",
     "Fsck",
     "InitResult",
     "KeptWhole",

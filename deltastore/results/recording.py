@@ -9,7 +9,7 @@ from deltastore.ids import short
 from deltastore.results.html import InNotebooks
 from deltastore.results.sizes import size_text
 
-__all__ = ["Commit", "InitResult", "KeptWhole", "RefMoveResult", "TensorCounts"]
+__all__ = ["Commit", "FoundBase", "InitResult", "KeptWhole", "RefMoveResult", "TensorCounts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,23 @@ class KeptWhole:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundBase:
+    """Why a base was chosen that nobody had named.
+
+    Attributes:
+        reason: for people.
+        considered: versions compared.
+        predicted_ratio: file sizes to stored bytes, as foreseen from samples.
+        ratio: as it turned out; None when nothing was recorded.
+    """
+
+    reason: str
+    considered: int
+    predicted_ratio: float
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Commit(InNotebooks):
     """What `commit` did.
 
@@ -79,6 +96,7 @@ class Commit(InNotebooks):
         kept_whole: the largest blobs.
         dense_names: with a base: tensors that match nothing in it, kept whole.
         warnings: sentences worth reading.
+        found_base: how the base was found; None if it was named, inherited or there is none.
     """
 
     commit: str
@@ -103,6 +121,7 @@ class Commit(InNotebooks):
     kept_whole: tuple[KeptWhole, ...] = ()
     dense_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    found_base: FoundBase | None = None
 
     def __repr__(self) -> str:
         base = f", base {self.base_name or short(self.base)}" if self.base else ""

@@ -34,6 +34,7 @@ class Kind(IntEnum):
     SEGMENT_REFS = 9
     SEGMENT_COMMITS = 10
     SEGMENT_PACKS = 11
+    SKETCHES = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from deltastore.results import Commit, KeptWhole, RevertResult, TensorCounts
+from deltastore.results import Commit, FoundBase, KeptWhole, RevertResult, TensorCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from deltastore.store.inputs import OpenedSource
 
 __all__ = ["commit_result", "counted", "revert_result"]
+
+
+PREVIEW_SHARE = 1.05
+"""What a preview adds to a delta, about, on top of what is predicted for the latter."""
 
 
 def counted(report: Progress, stage: str, total: int) -> Callable[[int], None]:
@@ -67,7 +71,17 @@ def commit_result(
         kept_whole=_kept_whole(written),
         dense_names=written.dense_names if written else (),
         warnings=(*opened.warnings, *_too_deep(written)),
+        found_base=_found_base(done),
     )
+
+
+def _found_base(done: Committed) -> FoundBase | None:
+    found, stored = done.found, done.stored_bytes
+    if found is None:
+        return None
+    predicted = max(1.0, PREVIEW_SHARE * found.predicted_bytes)
+    ratio = done.logical_bytes / stored if done.written is not None and stored else None
+    return FoundBase(found.reason, found.considered, done.logical_bytes / predicted, ratio)
 
 
 def revert_result(

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from deltastore.errors import UnsupportedError, UsageError
+from deltastore.errors import UsageError
 from deltastore.progress import as_report
 from deltastore.storage.location import spool_folder
 from deltastore.store.opened import PRODUCER, OpenedStore, now
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
+    from deltastore.catalog.catalog import Catalog
     from deltastore.ids import CommitId, Digest
     from deltastore.progress import Progress
     from deltastore.results import Commit, RefMoveResult
@@ -55,7 +56,8 @@ class Recording(OpenedStore):
                 tensor or NumPy array).
             to: `namespace/name[@branch]`; a branch that exists is appended to.
             message: what it is.
-            base: revision it was fine-tuned from; `none`; None keeps the parent's base.
+            base: revision it was fine-tuned from; `none`; `auto` for the nearest version in the
+                store; None for the parent's base, or `auto` where there is no parent.
             parent: revision a new branch grows from.
             expect: revision the branch must stand at, or `none`; anything else is a conflict.
             include: globs of files that are left out by default.
@@ -94,12 +96,14 @@ class Recording(OpenedStore):
             producer=PRODUCER,
             base=base_commit,
             inherit=inherit,
+            look=base == "auto",
             parent=None if parent is None else self._resolve(parent).commit,
             expect=self._expected(expect),
             density=None if preview is None else density_text(preview),
             metadata=metadata_texts(metadata),
             metrics=metric_texts(metrics),
             find=self._holder,
+            index=self._index,
         )
         opened = open_source(
             source,
@@ -128,15 +132,14 @@ class Recording(OpenedStore):
         catalog = self._quick_catalog()
         return None if catalog is None else catalog.holders([digest]).get(digest)
 
+    def _index(self, *, look: bool) -> Catalog | None:
+        """Where bases are found; None when that would keep a commit waiting, unless asked for."""
+        return self._catalog() if look else self._quick_catalog()
+
     def _base(self, base: str | None) -> tuple[CommitId | None, bool]:
-        """The base's id, and whether the parent's is kept."""
-        if base == "auto":
-            raise UnsupportedError(
-                "--base auto: this version does not look for a base by itself",
-                hint="name the base, or leave --base out to keep the parent's",
-            )
-        if base is None or base == "none":
-            return None, base is None
+        """The base's id, and whether the parent's is kept, or one looked for."""
+        if base in (None, "none", "auto"):
+            return None, base != "none"
         return self._resolve(base).commit, False
 
     def _expected(self, expect: str | None) -> str | None:

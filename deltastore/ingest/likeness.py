@@ -1,0 +1,181 @@
+"""How large a delta between two tensors would be, judged from a few hundred words of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from deltastore.codecs.blocks import as_words
+from deltastore.kernels.reference.differences import difference
+from deltastore.kernels.sketching import LEAST_SIZE, TURNED_SPANS, sample, spans, transposed_sample
+from deltastore.kernels.views import converted
+from deltastore.specs import DTYPES
+from deltastore.storage.sketches import Sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deltastore.checkpoints.safetensors_header import TensorEntry
+    from deltastore.checkpoints.source import SourceFile
+    from deltastore.codecs.protocol import Words
+    from deltastore.ids import Digest
+    from deltastore.materialize.tensors import Bytes
+    from deltastore.specs import Dtype, TensorSpec
+
+__all__ = [
+    "Estimates",
+    "Sample",
+    "delta_bits",
+    "dense_bits",
+    "sample_source",
+    "sketch_of",
+    "stored_sample",
+]
+
+Estimates: TypeAlias = npt.NDArray[np.float64]
+
+MOST = 0.9
+"""Share of samples that speaks for all."""
+
+MATRIX = 2
+"""Dimensions of what can be transposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Words of a tensor at the places of its shape.
+
+    Attributes:
+        dtype: of the tensor.
+        shape: of the tensor.
+        words: plain sample, one dimension.
+        turned: of the transposed matrix; empty unless known.
+    """
+
+    dtype: Dtype
+    shape: tuple[int, ...]
+    words: Words
+    turned: Words
+
+
+def is_sketched(spec: TensorSpec) -> bool:
+    """Whether a tensor is large enough, and its elements are words."""
+    dtype = DTYPES[spec.dtype]
+    return spec.size >= LEAST_SIZE and dtype.bits == 8 * dtype.word_bytes
+
+
+def sketch_of(digest: Digest, spec: TensorSpec, data: Bytes) -> Sketch | None:
+    """The sketch of a tensor in memory; None where it has none."""
+    if not is_sketched(spec):
+        return None
+    words = as_words(data.data, DTYPES[spec.dtype])
+    turned = b""
+    if len(spec.shape) == MATRIX:
+        turned = transposed_sample(words, (spec.shape[0], spec.shape[1])).tobytes()
+    return Sketch(digest, spec.dtype, spec.shape, sample(words, spec.shape).tobytes(), turned)
+
+
+def sample_source(file: SourceFile, entry: TensorEntry) -> Sample | None:
+    """The plain sample of a tensor of a source, read in few small pieces; None where too small."""
+    spec = entry.spec
+    if not is_sketched(spec):
+        return None
+    dtype = DTYPES[spec.dtype]
+    size = dtype.word_bytes
+    parts = [(entry.begin + start * size, count * size) for start, count in spans(spec.shape)]
+    words = as_words(b"".join(file.read_parts(parts)), dtype)
+    return Sample(dtype, spec.shape, words, words[:0])
+
+
+def stored_sample(dtype: str, shape: tuple[int, ...], plain: bytes, turned: bytes) -> Sample | None:
+    """A sketch as a sample; None without one, or if it is not what its shape wants."""
+    kind = DTYPES.get(dtype)
+    if kind is None or not plain:
+        return None
+    words, other = (np.frombuffer(each, dtype=f"<u{kind.word_bytes}") for each in (plain, turned))
+    expected = sum(count for _, count in spans(shape))
+    if len(words) != expected:
+        return None
+    return Sample(kind, shape, words, other)
+
+
+def delta_bits(source: Sample, stored: Sequence[Sample], *, turned: bool = False) -> Estimates:
+    """Bits per element that a delta of one tensor against each of others would take, about.
+
+    Args:
+        source: of the new tensor.
+        stored: of the others; all of one dtype and shape.
+        turned: see the others transposed.
+
+    Returns:
+        One number each; infinity where the two cannot be compared.
+    """
+    pairs = [(_turned_pair if turned else _plain_pair)(source, each) for each in stored]
+    known = [at for at, pair in enumerate(pairs) if pair is not None and len(pair[0])]
+    found = np.full(len(stored), np.inf)
+    kinds = {source.dtype.kind, *(each.dtype.kind for each in stored)}
+    names = {source.dtype.name, *(each.dtype.name for each in stored)}
+    if not known or (len(names) > 1 and kinds != {"float"}):
+        return found
+    new = np.concatenate([pair[0] for pair in pairs if pair is not None])
+    old = np.concatenate([pair[1] for pair in pairs if pair is not None])
+    if source.dtype.name != stored[0].dtype.name:
+        old = converted(old, stored[0].dtype, source.dtype)
+    zigzag = difference(new, old, source.dtype.kind == "float").reshape(len(known), -1)
+    found[known] = np.minimum(_bits(zigzag), dense_bits(source.dtype))
+    return found
+
+
+def _plain_pair(source: Sample, stored: Sample) -> tuple[Words, Words] | None:
+    if source.shape == stored.shape:
+        return source.words, stored.words
+    same_width = source.shape[1:] == stored.shape[1:] and len(source.shape) == len(stored.shape)
+    if not same_width or len(source.shape) < MATRIX:
+        return None
+    here, there = spans(source.shape), spans(stored.shape)
+    common = np.repeat([a == b for a, b in zip(here, there, strict=True)], here[0][1])
+    return source.words[common], stored.words[common]
+
+
+def _turned_pair(source: Sample, stored: Sample) -> tuple[Words, Words] | None:
+    if len(source.shape) != MATRIX or source.shape != stored.shape[::-1] or not len(stored.turned):
+        return None
+    count = sum(size for _, size in spans(source.shape, TURNED_SPANS))
+    if len(stored.turned) != count:
+        return None
+    return source.words[:count], stored.turned
+
+
+def _bits(zigzag: npt.NDArray[np.unsignedinteger[Any]]) -> Estimates:
+    """The entropy of differences whose scale is that of each one's neighborhood.
+
+    A Laplacian of mean absolute value m has about log2(2 e m) = E log2|d| + 3.27 bits. Where most
+    differences are 0, where they are is what costs.
+    """
+    whole = (zigzag >> 1) + (zigzag & 1)
+    size = np.floor(whole / _common_units(whole)[:, None])
+    moved = np.count_nonzero(size, axis=1) / size.shape[1]
+    still = np.clip(1 - moved, 1e-12, 1)
+    where = -(moved * np.log2(np.clip(moved, 1e-12, 1)) + still * np.log2(still))
+    return np.asarray(np.mean(np.log2(np.maximum(size, 1)), axis=1) + 2.0 * moved + where)
+
+
+def _common_units(sizes: npt.NDArray[np.unsignedinteger[Any]]) -> Estimates:
+    """Per row a power of 256 that divides nearly all: low bytes that never change cost nothing.
+
+    Not quite all, because a change of sign is one more than the sum of two magnitudes.
+    """
+    units = np.ones(len(sizes))
+    for power in range(1, sizes.itemsize):
+        fits = np.mean(sizes % (256**power) == 0, axis=1) > MOST
+        units[fits & sizes.any(axis=1)] = 256.0**power
+    return units
+
+
+def dense_bits(dtype: Dtype) -> float:
+    """Bits per element of a tensor kept whole, about: exponents and signs of weights repeat."""
+    usual = {"BF16": 10.7, "F16": 13.5, "F32": 27.0, "F64": 59.0}
+    return usual.get(dtype.name, float(dtype.bits))
