@@ -240,8 +240,8 @@ def test_unknown_codes() -> None:
     plain = encode_record(a_record(inputs=(Input(SOME),)))
     view = plain.rindex(bytes.fromhex(SOME), 0, len(plain) - 40) + 32
     assert plain[view] == 0
-    with pytest.raises(UnsupportedError, match="view 2"):
-        decode_records(plain[:view] + b"\2" + plain[view + 1 :], 1)
+    with pytest.raises(UnsupportedError, match="view 3"):
+        decode_records(plain[:view] + b"\3" + plain[view + 1 :], 1)
 
 
 def test_garbled_records_and_locators_raise_only_our_errors() -> None:
