@@ -13,7 +13,7 @@ from deltastore.checkpoints.state_dicts import serialize_header
 from deltastore.errors import InvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from deltastore.checkpoints.examining import CheckpointFile, CheckpointFolder
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from deltastore.checkpoints.safetensors_header import SafetensorsHeader, TensorEntry
     from deltastore.specs import TensorSpec
 
-__all__ = ["STATE_DICT_PATH", "ArraysSource", "FolderSource", "SourceFile", "TensorSource"]
+__all__ = [
+    "STATE_DICT_PATH",
+    "ArraysSource",
+    "FolderSource",
+    "SourceFile",
+    "TensorSource",
+    "parts_of",
+]
 
 STATE_DICT_PATH = "model.safetensors"
 
@@ -185,14 +192,7 @@ class _ArraysFile(_Closing):
         return self._arrays[entry.spec.name]
 
     def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
-        entries = self.header.in_offset_order()
-        begins = [entry.begin for entry in entries]
-        found = []
-        for start, length in parts:
-            entry = entries[bisect_right(begins, start) - 1]
-            content = self._arrays[entry.spec.name]
-            found.append(content[start - entry.begin :][:length].tobytes())
-        return found
+        return parts_of(self.header, self.read_tensor, parts)
 
     def chunks(self) -> Iterator[bytes]:
         yield self.header.raw
@@ -204,6 +204,25 @@ class _ArraysFile(_Closing):
         for entry in self.header.in_offset_order():
             digest.update(self._arrays[entry.spec.name].data)
         return digest.hexdigest()
+
+
+def parts_of(
+    header: SafetensorsHeader,
+    read: Callable[[TensorEntry], Bytes],
+    parts: Sequence[tuple[int, int]],
+) -> list[bytes]:
+    """`SourceFile.read_parts` of tensors that are only read whole; each part is in one of them."""
+    entries = header.in_offset_order()
+    begins = [entry.begin for entry in entries]
+    contents: dict[int, Bytes] = {}
+    found = []
+    for start, length in parts:
+        at = bisect_right(begins, start) - 1
+        if at not in contents:
+            contents = {at: read(entries[at])}
+        inside = start - begins[at]
+        found.append(contents[at][inside : inside + length].tobytes())
+    return found
 
 
 class ArraysSource:

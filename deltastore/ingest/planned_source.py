@@ -6,6 +6,7 @@ import hashlib
 import threading
 from typing import TYPE_CHECKING, Self
 
+from deltastore.checkpoints.source import parts_of
 from deltastore.ingest.revert_plans import TensorPlan
 from deltastore.materialize.subtraction import without_change
 
@@ -101,6 +102,12 @@ class _PlannedFile:
             self._sha256.update(content.data)
             self._hashed += 1
         return content
+
+    def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        return parts_of(self.header, self._read_entry, parts) if self.header is not None else []
+
+    def _read_entry(self, entry: TensorEntry) -> Bytes:
+        return self._read.tensor(self._tensors[entry])
 
     def chunks(self) -> Iterator[bytes]:
         if self._plan.file.blob is not None:
