@@ -16,6 +16,7 @@ from click.types import StringParamType
 
 from deltastore.config import PROGRESS_MODES, SETTING_KEYS
 from deltastore_cli.invocation import Invocation
+from deltastore_cli.whereabouts import workspace_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,16 +62,36 @@ class Revisions(StringParamType):
     def _names(self, models: Sequence[ModelInfo], incomplete: str) -> Iterable[str]:
         """Models; where only one is left, and it is not just `main`, also what stands in it."""
         wanted, at, _ = incomplete.partition("@")
+        here = workspace_in_force() if at and not wanted else None
+        if here is not None:
+            mine = [found for found in models if found.model == here["model"]]
+            yield from (f"@{name}" for found in mine for name in self._names_in(found))
+            return
         fitting = [found for found in models if found.model.startswith(wanted)]
         if at:
             fitting = [found for found in fitting if found.model == wanted]
         else:
             yield from (found.model for found in fitting)
         for found in fitting if len(fitting) == 1 else ():
-            names = [*(found.branches if "branch" in self._kinds else ())]
-            names += found.tags if "tag" in self._kinds else ()
+            names = self._names_in(found)
             if at or names != ["main"]:
                 yield from (f"{found.model}@{name}" for name in names)
+
+    def _names_in(self, found: ModelInfo) -> list[str]:
+        names = [*(found.branches if "branch" in self._kinds else ())]
+        return [*names, *(found.tags if "tag" in self._kinds else ())]
+
+
+class Branches(StringParamType):
+    """Branches of the workspace's model."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
+        """What begins so."""
+        del param
+        here = workspace_in_force()
+        model = here["model"] if here else None
+        branches = _in_time(ctx, lambda store: store.branches(model) if model else ())
+        return _items(incomplete, (found.name for found in branches))
 
 
 class Files(StringParamType):
@@ -107,6 +128,7 @@ _BY_LABEL: tuple[tuple[re.Pattern[str], click.ParamType[str]], ...] = (
     (re.compile(r"REV\[?:PATH"), Revisions("branch", "tag", files=True)),
     (re.compile(r"\bREV|^\[?[AB]\]?$"), Revisions("branch", "tag")),
     (re.compile(r"@TAG"), Revisions("tag")),
+    (re.compile(r"^BRANCH$"), Branches()),
     (re.compile(r"@(BRANCH|NAME)"), Revisions("branch")),
     (re.compile(r"NS/NAME"), Revisions()),
     (re.compile(r"\bKEY\b"), Keys()),
@@ -141,10 +163,8 @@ def _in_time(context: click.Context, find: Callable[[Store], Sequence[T]]) -> Se
     found: list[Sequence[T]] = []
 
     def ask() -> None:
-        import deltastore
-
         try:
-            with deltastore.open(context.ensure_object(Invocation).store_url()) as store:
+            with context.ensure_object(Invocation).open() as store:
                 found.append(find(store))
         except Exception:  # noqa: BLE001, S110  # whatever it is, a prompt is no place to tell it
             pass

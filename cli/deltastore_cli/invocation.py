@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deltastore.errors import UsageError
+from deltastore.errors import NotAStoreError, UsageError
 from deltastore_cli.credentials import redact, refuse_credentials
 from deltastore_cli.documents import error_document, result_document
 from deltastore_cli.progress import progress_report
 from deltastore_cli.terminal import paint, printable, write_error, write_output
 from deltastore_cli.user_settings import read_settings
-from deltastore_cli.whereabouts import workspace_folder
+from deltastore_cli.whereabouts import with_workspaces_store, workspace_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -117,9 +117,12 @@ class Invocation:
         import deltastore
 
         url, options, folder = self.store_url(), self.store_options(), workspace_folder()
-        if folder is not None:
-            options["here"] = folder
-        return deltastore.open(url, **options)
+        if folder is None:
+            return deltastore.open(url, **options)
+        try:
+            return deltastore.open(url, here=folder, **options)
+        except NotAStoreError as error:
+            raise with_workspaces_store(error, url) from None
 
     def store_options(self) -> dict[str, Any]:
         """What the settings say of opening a store; of commands that record also who does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deltastore.errors import DeltastoreError, UsageError
+from deltastore.errors import DeltastoreError, NotAStoreError, UsageError
 from deltastore_cli.quantities import first_of
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "head_or",
     "required_revision",
+    "with_workspaces_store",
     "workspace_folder",
     "workspace_in_force",
     "workspace_store",
@@ -44,6 +45,24 @@ def workspace_store() -> tuple[str, str] | None:
         return None
     origin = folder / ".deltastore" / "workspace.toml"
     return deltastore.Workspace.record(folder).store, str(origin)
+
+
+def with_workspaces_store(error: NotAStoreError, url: str) -> NotAStoreError:
+    """The error, with the store that the workspace names where another one was asked for.
+
+    A relative path in the environment leads nowhere from inside a workspace.
+    """
+    try:
+        found = workspace_store()
+    except DeltastoreError:
+        return error
+    if found is None or found[0] == url:
+        return error
+    return NotAStoreError(
+        str(error),
+        hint=f"the store of this workspace is {found[0]}; leave out -s, and unset DELTASTORE_STORE"
+        " or give it an absolute path",
+    )
 
 
 def workspace_in_force() -> dict[str, str | None] | None:

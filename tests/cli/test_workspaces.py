@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
+from deltastore_cli.invocation import Invocation
+from deltastore_cli.main import cli
 from tests.cli.weights import fine_tuned, small_model, write_model
 
 if TYPE_CHECKING:
@@ -311,6 +314,46 @@ def test_the_program_alone_names_the_workspace(
     monkeypatch.chdir(chat.parent)
     assert "workspace:" not in program().out
     assert result(program)["workspace"] is None
+
+
+def test_a_relative_store_in_the_environment_is_explained(
+    chat: Path, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DELTASTORE_STORE", "models.ds")
+    ran = program("status")
+    assert ran.code == 3
+    assert f"hint:  the store of this workspace is {tmp_path / 'models.ds'}; " in ran.err
+    assert "unset DELTASTORE_STORE" in ran.err
+
+
+def offered(incomplete: str, command: str, place: int) -> list[str]:
+    """What the Tab key offers for one argument of a command."""
+    context = click.Context(cli, obj=Invocation())
+    found = cli.get_command(context, command)
+    assert found is not None
+    parameter = found.params[place]
+    inner = click.Context(found, parent=context)
+    return [item.value for item in parameter.shell_complete(inner, incomplete)]
+
+
+def test_the_tab_key_knows_the_workspace(
+    chat: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert program("tag", "@v1").code == 0
+    assert offered("", "switch", 0) == ["dev", "main"]
+    assert offered("d", "switch", 0) == ["dev"]
+    assert offered("@", "log", 0) == ["@dev", "@main", "@v1"]
+    assert offered("@d", "show", 0) == ["@dev"]
+    assert offered("HEAD:docs", "show", 0) == ["HEAD:docs/a.md"]
+    assert offered("team", "log", 0) == [
+        "team/chat",
+        "team/chat@dev",
+        "team/chat@main",
+        "team/chat@v1",
+    ]
+    monkeypatch.chdir(chat.parent)
+    monkeypatch.setenv("DELTASTORE_STORE", "models.ds")
+    assert offered("", "switch", 0) == offered("@", "log", 0) == []
 
 
 def test_a_store_that_moved_is_found_with_an_option(
