@@ -103,6 +103,11 @@ def _check_kind(connection: Connection, text: str) -> None:
             f"sql: {len(statements)} statements; exactly one is taken", hint=f"one {_READS}"
         )
     kind = statements[0].type.name
+    if kind == "MULTI":  # DuckDB would first collect the values in a type that it makes
+        raise InvalidError(
+            "sql: PIVOT without its values is refused: queries only read",
+            hint="name them: FROM (PIVOT metrics ON name IN ('a', 'b') USING max(value))",
+        )
     if kind != "SELECT":
         raise InvalidError(f"sql: {kind} is refused: queries only read", hint=f"one {_READS}")
 

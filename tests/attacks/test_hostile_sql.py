@@ -212,6 +212,14 @@ def test_behind_the_connection_the_process_can_write_no_file(
     assert Path(f"{secret}.out").read_text() == ""
 
 
+def test_a_pivot_has_to_name_its_values(inside: Connection) -> None:
+    with pytest.raises(InvalidError, match="PIVOT without its values") as caught:
+        asked(inside, "PIVOT metrics ON name USING max(value)", 10)
+    query = "FROM (PIVOT metrics ON name IN ('mmlu') USING max(value))"
+    assert query.partition(" IN ")[0] in caught.value.hint
+    assert asked(inside, query, 10)["columns"] == ["commit", "mmlu"]
+
+
 def test_the_process_knows_nothing_of_our_environment(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
