@@ -194,14 +194,23 @@ class Closure:
         for digest in digests:
             yield from self._needed(digest, seen)
 
-    def sections(self, digests: Iterable[Digest]) -> Iterator[Placement]:
+    def sections(
+        self, digests: Iterable[Digest], *, without: Iterable[Digest] = ()
+    ) -> Iterator[Placement]:
         """The sections that digests are read from, inputs first, each once.
 
         What cannot be rebuilt is left out: whoever reads it is told.
+
+        Args:
+            digests: of tensors and blobs.
+            without: what is at hand, so that neither it nor its inputs are read.
         """
-        for kept in self.needed(digest for digest in digests if self.get(digest) is not None):
-            for placement, _ in cover(kept.placements):
-                yield placement
+        seen = set(without)
+        for digest in digests:
+            if self.get(digest) is not None:
+                for kept in self._needed(digest, seen):
+                    for placement, _ in cover(kept.placements):
+                        yield placement
 
     def _needed(self, digest: Digest, seen: set[Digest]) -> Iterator[Kept]:
         if digest in seen:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deltastore.history.manifests import ManifestFile
     from deltastore.materialize.tensors import TensorReader
     from deltastore.materialize.versions import Version
+    from deltastore.storage.records import Placement
 
     Report: TypeAlias = Callable[[str, int, int], None]
 
@@ -79,8 +80,7 @@ class _Checkout:
 
     def write_all(self, files: Sequence[ManifestFile], folder: Destination) -> None:
         """Write files; what all of them need is fetched ahead."""
-        needed = self.version.sections(self._manifest_files(files))
-        with self.version.ahead(needed) as (version, packs), folder.sink() as sink:
+        with self.version.ahead(self._needed(files)) as (version, packs), folder.sink() as sink:
             near = _Checkout(
                 version, self.reader.over(packs), preview=self.preview, report=self.report
             )
@@ -88,11 +88,13 @@ class _Checkout:
                 with sink.open(file.path) as writer:
                     near.write(file, writer)
 
-    def _manifest_files(self, files: Sequence[ManifestFile]) -> Iterator[ManifestFile]:
-        """The same files as the manifest has them that they are written from."""
+    def _needed(self, files: Sequence[ManifestFile]) -> Iterator[Placement]:
+        """The sections that files are written from, in order."""
         previews = self.version.preview if self.preview else None
         for file in files:
-            yield (previews.file(file.path) if previews else None) or file
+            yield from self.version.sections([file])
+            read = (previews.file(file.path) if previews else None) or file
+            yield from self.reader.sections(read.tensors)
 
     def write(self, file: ManifestFile, writer: Writer) -> None:
         for content in self._contents(file):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from deltastore.materialize.closure import Closure, Kept
     from deltastore.specs import TensorSpec
     from deltastore.storage.packs import PackReader
-    from deltastore.storage.records import Input, Representation
+    from deltastore.storage.records import Input, Placement, Representation
 
 __all__ = ["Bytes", "TensorReader", "Wanted"]
 
@@ -111,10 +111,14 @@ class TensorReader:
     def read_many(self, wanted: Iterable[Wanted]) -> Iterator[Bytes]:
         """Several, in order; what they need is fetched ahead. Raises as `read`."""
         items = list(wanted)
-        needed = self._closure.sections(item.digest for item in items)
-        with self._packs.ahead(needed) as packs:
-            for batch in self._batches(items):
-                yield from self.over(packs)._read_batch(batch)
+        with self._packs.ahead(self.sections(item.digest for item in items)) as packs:
+            near = self.over(packs)
+            for batch in near._batches(items):
+                yield from near._read_batch(batch)
+
+    def sections(self, digests: Iterable[Digest]) -> Iterator[Placement]:
+        """The sections that tensors will be read from, in order of need, to be fetched ahead."""
+        return self._closure.sections(digests)
 
     def over(self, packs: PackReader) -> TensorReader:
         """The same reader, reading through other packs of the same store."""

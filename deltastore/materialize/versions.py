@@ -150,14 +150,9 @@ class Version:
         return self._packs.blob_chunks(self.closure[digest].placements)
 
     def sections(self, files: Iterable[ManifestFile]) -> Iterator[Placement]:
-        """The sections that files are rebuilt from, in the order in which they are needed.
-
-        Args:
-            files: of the exact manifest or of the preview's.
-        """
-        for file in files:
-            heads = [digest for digest in (file.blob, file.header) if digest is not None]
-            yield from self.closure.sections([*heads, *file.tensors])
+        """The sections that files and headers of files with tensors are rebuilt from, in order."""
+        digests = (digest for file in files for digest in (file.blob, file.header) if digest)
+        return self.closure.sections(digests)
 
     @contextmanager
     def ahead(self, sections: Iterable[Placement]) -> Iterator[tuple[Version, PackReader]]:

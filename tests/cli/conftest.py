@@ -188,7 +188,7 @@ def lonely_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own, no settings, no store, no terminal habits of whoever runs the tests."""
     home = tmp_path / "home"
     home.mkdir()
-    for name in ("STORE", "AUTHOR", "CACHE", "PROGRESS", "THREADS"):
+    for name in ("STORE", "AUTHOR", "CACHE", "CACHE_SIZE", "PROGRESS", "THREADS"):
         monkeypatch.delenv(f"DELTASTORE_{name}", raising=False)
     for name in ("NO_COLOR", "TERM", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
