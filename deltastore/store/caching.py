@@ -56,9 +56,11 @@ def cache_info(
 
     Raises:
         InvalidError: a size that is none.
+        StorageError: it cannot be looked at.
     """
     limit = _limit(cache_size)
-    entries, size = _ranges(cache, limit).census()
+    with local_failures(str(cache_folder(cache))):
+        entries, size = _ranges(cache, limit).census()
     return CacheInfo(str(cache_folder(cache)), limit, size, entries)
 
 
@@ -78,7 +80,7 @@ def clear_cache(
     ranges = _ranges(cache, limit)
     with local_failures(str(cache_folder(cache))):
         freed = ranges.clear()
-    entries, size = ranges.census()
+        entries, size = ranges.census()
     return CacheInfo(str(cache_folder(cache)), limit, size, entries, freed_bytes=freed)
 
 

@@ -224,3 +224,18 @@ def test_other_names_are_no_entries(name: str) -> None:
 def test_names_come_back() -> None:
     for entry in (Entry(0, 1), Entry(7, 1 << 32, True)):
         assert parse_entry(entry.name) == entry
+
+
+def test_a_folder_that_may_not_be_looked_into_is_a_miss(
+    kept: RangeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.write(KEY, Entry(0, 1000), DATA)
+
+    def refuse(*_: object, **__: object) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "denied")
+
+    monkeypatch.setattr(os, "stat", refuse)
+    monkeypatch.setattr(os, "listdir", refuse)
+    found = kept.find(KEY, 0, 1000)
+    monkeypatch.undo()
+    assert found == []
