@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deltastore.results.html import InNotebooks
+
 __all__ = ["CacheInfo"]
 
 
 @dataclass(frozen=True, slots=True)
-class CacheInfo:
+class CacheInfo(InNotebooks):
     """The cache of stores that are not local.
 
     Attributes:

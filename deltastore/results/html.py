@@ -26,12 +26,13 @@ MOST_LETTERS = 1_000
 SHORT = 12
 
 _ID = re.compile(r"[0-9a-f]{32,64}")
-_SIZE = re.compile(r"(?:.*_)?(?:bytes|size)")
+_SIZE = re.compile(r"(?:.*_)?(?:bytes|size|limit)")
 # what browsers hide or use to turn the direction of text around
 _HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LEFT = ' style="text-align:left"'
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "CommitInfo": ("commit", "refs", "message", "author", "time", "metrics"),
+    "ReflogEntry": ("seq", "time", "actor", "op", "ref", "old", "new", "message"),
     "TensorChange": ("name", "status", "changed_fraction", "relative_norm", "cosine"),
 }
 """Fields that a row shows, of classes that have too many."""

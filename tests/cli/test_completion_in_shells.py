@@ -39,6 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.tag("me/math@v1")
         store.branch("me/math@x;reboot", "me/math")
         store.branch("me/math@$(reboot)", "me/math")
+        store.clone("me/math", folder / "work")
     return folder
 
 
@@ -230,6 +231,22 @@ def test_an_answer_takes_a_blink(place: Path) -> None:
         *(f"plain,me/math@{n}" for n in ("main", "prod", "v1")),
     ]
     assert min(used for _, used, _ in answers) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    {
+        "deltastore switch p": ["plain,prod"],
+        "deltastore log @v": ["plain,@v1"],
+        "deltastore commit --to @": ["plain,@main", "plain,@prod"],
+        "deltastore log me/math@v": ["plain,me/math@v1"],
+        "deltastore restore con": ["file,con"],
+    }.items(),
+)
+def test_in_a_workspace(line: str, found: list[str], place: Path) -> None:
+    assert answered(place / "work", line, DELTASTORE_STORE="")[0] == found
+    if "me/math" not in line and "restore" not in line:
+        assert answered(place, line)[0] == []
 
 
 BROKEN = {

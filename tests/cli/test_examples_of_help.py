@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
+import deltastore
 from deltastore_cli import commands
 from deltastore_cli.main import COMMANDS, cli
+from tests.cli.weights import small_model, write_model
 from tests.imports.test_light_imports import command_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.cli.conftest import Ran
 
@@ -82,6 +86,28 @@ def test_groups_without_commands_are_left_out(program: Callable[..., Ran]) -> No
     assert groups == list(COMMANDS)
     assert set(groups) <= {"start", "record", "look", "merge", "share", "maintain"}
     assert all(COMMANDS.values())
+
+
+def test_the_workspace_in_force_is_named(
+    program: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "base", small_model())
+    with deltastore.init("models.ds") as store:
+        store.commit("base", to="me/base", message="m", preview=None)
+        store.clone("me/base", "work")
+    assert json.loads(program("--json").out)["result"]["workspace"] is None
+    assert "workspace:" not in program().out
+    monkeypatch.chdir(tmp_path / "work")
+    lines = program().out.splitlines()
+    assert lines[0].endswith(f"store: {tmp_path}/models.ds")
+    assert lines[1].strip() == "workspace: me/base@main"
+    assert json.loads(program("--json").out)["result"]["workspace"] == {
+        "folder": str(tmp_path / "work"),
+        "model": "me/base",
+        "branch": "main",
+    }
+    (tmp_path / "work" / ".deltastore" / "workspace.toml").write_text("nonsense")
+    assert program().code == 0
 
 
 @pytest.mark.parametrize("name", [name for members in COMMANDS.values() for name in members])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ import pytest
 
 import deltastore
 from deltastore.errors import DeltastoreError, UnreachableError, UsageError
-from deltastore.results.html import InNotebooks
 from deltastore_cli.main import run
 from tests.cli.weights import fine_tuned, small_model, write_model
 from tests.s3.conftest import BUCKET, options_for
@@ -59,11 +59,11 @@ class Ear:
 
     def program(self, *arguments: str) -> int:
         """Run the program; its exit code."""
-        out = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
-        err = io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
+        written, err = io.BytesIO(), io.StringIO()
+        with redirect_stdout(io.TextIOWrapper(written, "utf-8")), redirect_stderr(err):
             code = run(arguments)
-        self.heard += [out.buffer.getvalue().decode("utf-8", "replace"), err.getvalue()]  # type: ignore[attr-defined]  # it is a BytesIO
+            sys.stdout.flush()
+            self.heard += [written.getvalue().decode("utf-8", "replace"), err.getvalue()]
         return code
 
     def refused(self, call: Callable[[], object]) -> DeltastoreError:
@@ -242,7 +242,7 @@ def shown(store: Store) -> list[str]:
         store.stats(),
         store.doctor(),
     ]
-    pages = [value._repr_html_() for value in values if isinstance(value, InNotebooks)]
+    pages = [value._repr_html_() for value in values]
     return [repr(store), store.url, store._repr_html_(), *map(repr, values), *pages]
 
 

@@ -193,7 +193,9 @@ def test_titles_of_tables_are_escaped() -> None:
     assert set(found.elements) <= ALLOWED
 
 
-PARTS = {"FileChange", "Finding", "KeptWhole", "TensorChange", "TensorCounts"}
+PARTS = {
+    "FileChange", "Finding", "KeptWhole", "MovedRef", "ReflogEntry", "TensorChange", "TensorCounts",
+}  # fmt: skip
 """Shown within others only."""
 
 
