@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from deltastore.errors import ConflictError
-from deltastore.history.reflog import reflog
 from deltastore.history.refs import branch_ref
 from deltastore.ids import short
 
@@ -49,6 +48,8 @@ def moved_error(log: Log, attempt: Attempt) -> ConflictError | None:
     tip = state.ref(ref)
     if tip == attempt.head:
         return None
+    from deltastore.history.reflog import reflog
+
     last = next(reflog(log, ref), None)
     told = f" ({_when_and_who(last, attempt.actor)})" if last else ""
     if tip is None:
