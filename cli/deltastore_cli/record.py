@@ -34,7 +34,7 @@ __all__ = ["branch", "commit", "tag"]
 @click.argument("path", required=False, metavar="[PATH]")
 @click.option("--to", metavar="NS/NAME[@BRANCH]", help="Where it goes; @BRANCH in a workspace.")
 @click.option("-m", "--message", required=True, metavar="MSG", help="What it is.")
-@click.option("--base", metavar="REV|none", help="What it was fine-tuned from.")
+@click.option("--base", metavar="REV|auto|none", help="What it was fine-tuned from.")
 @click.option("--parent", metavar="REV", help="Where a new branch grows from.")
 @click.option("--expect", metavar="REV|none", help="Fail unless the branch still stands there.")
 @click.option(
@@ -68,6 +68,11 @@ __all__ = ["branch", "commit", "tag"]
     callback=density,
     help="Fraction of each delta that a preview keeps.",
 )
+@click.option(
+    "--reference",
+    metavar="DIR",
+    help="A checkpoint at hand, such as the base's folder: what is in it is not fetched.",
+)
 @click.option("--lossy", is_flag=True, help="Take files that are marked as previews.")
 @click.pass_obj
 def commit(
@@ -76,7 +81,9 @@ def commit(
     """Store a checkpoint as a whole version.
 
     PATH is a folder or one file, here or at a URL such as s3://runs/ft-7. A branch that exists is
-    appended to; the same files as its tip record nothing. Without --base the parent's base is kept.
+    appended to; the same files as its tip record nothing. Without --base the parent's base is kept;
+    of a new branch, or with --base auto, the nearest version in the store is found.
+
     Left out unless included: .git .cache .deltastore __pycache__ *.lock .DS_Store and what
     .deltastoreignore names.
 

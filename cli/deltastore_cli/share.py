@@ -41,6 +41,11 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Not these files. Repeatable.")
 @_FIDELITY
 @click.option("--overwrite", is_flag=True, help="Replace files that differ.")
+@click.option(
+    "--reference",
+    metavar="DIR",
+    help="A checkpoint at hand, such as the base's folder: what is in it is not fetched.",
+)
 @click.pass_obj
 def checkout(call: Invocation, /, revision: str, folder: str, **options: Any) -> None:
     """Write a version's files exactly as they were committed.

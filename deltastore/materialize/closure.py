@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from deltastore.codecs.registry import CODECS, codec_named
 from deltastore.errors import CorruptError, MissingObjectError, UnsupportedError
 from deltastore.materialize.seeing import tensor_spec, view_problem
+from deltastore.materialize.shelves import EMPTY
 from deltastore.storage.records import Kind
 from deltastore.storage.sections import cover
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from deltastore.errors import DeltastoreError
     from deltastore.ids import Digest
+    from deltastore.materialize.shelves import Shelf
     from deltastore.storage.records import PackId, Placement, Representation
 
 __all__ = ["MAX_DEPTH", "Closure", "Kept"]
@@ -64,11 +66,17 @@ class Closure:
     Args:
         placements: of tensors and blobs, in order of preference, from locators.
         live: packs that the log vouches for; None when all count.
+        shelf: tensors that need not be read.
     """
 
     def __init__(
-        self, placements: Iterable[Placement], *, live: Container[PackId] | None = None
+        self,
+        placements: Iterable[Placement],
+        *,
+        live: Container[PackId] | None = None,
+        shelf: Shelf = EMPTY,
     ) -> None:
+        self.shelf = shelf
         self._live = live
         self._sections: dict[Digest, dict[Representation, list[Placement]]] = {}
         for placement in placements:
@@ -194,31 +202,32 @@ class Closure:
         for digest in digests:
             yield from self._needed(digest, seen)
 
-    def sections(
-        self, digests: Iterable[Digest], *, without: Iterable[Digest] = ()
-    ) -> Iterator[Placement]:
+    def sections(self, digests: Iterable[Digest]) -> Iterator[Placement]:
         """The sections that digests are read from, inputs first, each once.
 
-        What cannot be rebuilt is left out: whoever reads it is told.
-
-        Args:
-            digests: of tensors and blobs.
-            without: what is at hand, so that neither it nor its inputs are read.
+        What is on the shelf is not read; what cannot be rebuilt is left out: whoever reads it is
+        told.
         """
-        seen = set(without)
+        seen: set[Digest] = set()
         for digest in digests:
             if self.get(digest) is not None:
-                for kept in self._needed(digest, seen):
-                    for placement, _ in cover(kept.placements):
-                        yield placement
+                for kept in self._needed(digest, seen, beyond_shelf=True):
+                    yield from (placement for placement, _ in cover(kept.placements))
 
-    def _needed(self, digest: Digest, seen: set[Digest]) -> Iterator[Kept]:
-        if digest in seen:
+    def on_shelf(self, digest: Digest) -> bool:
+        """Whether a tensor is at hand, so that neither it nor its inputs are read."""
+        how = self[digest].representation
+        return how.kind is Kind.TENSOR and self.shelf.has(digest, how.dtype, how.shape)
+
+    def _needed(
+        self, digest: Digest, seen: set[Digest], *, beyond_shelf: bool = False
+    ) -> Iterator[Kept]:
+        if digest in seen or (beyond_shelf and self.on_shelf(digest)):
             return
         seen.add(digest)
         kept = self[digest]
         for source in kept.representation.inputs:
-            yield from self._needed(source.digest, seen)
+            yield from self._needed(source.digest, seen, beyond_shelf=beyond_shelf)
         yield kept
 
 

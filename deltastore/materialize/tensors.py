@@ -20,7 +20,7 @@ from deltastore.errors import CorruptError
 from deltastore.ids import bytes_digest, parse_json, short, tensor_digest
 from deltastore.materialize.seeing import is_plain, seen, tensor_spec
 from deltastore.specs import DTYPES
-from deltastore.storage.records import Kind
+from deltastore.storage.records import Input, Kind
 from deltastore.storage.sections import cover
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from deltastore.materialize.closure import Closure, Kept
     from deltastore.specs import TensorSpec
     from deltastore.storage.packs import PackReader
-    from deltastore.storage.records import Input, Placement, Representation
+    from deltastore.storage.records import Placement, Representation
 
 __all__ = ["Bytes", "TensorReader", "Wanted"]
 
@@ -147,6 +147,8 @@ class TensorReader:
         """What the tensor is decoded from, inputs first, and the inputs that are read whole."""
         chain: dict[Digest, Kept] = {}
         others: dict[Input, None] = {}
+        if self._closure.on_shelf(item.digest):
+            return (), (Input(item.digest),)
         self._follow(item.digest, item, chain, others)
         return tuple(chain.values()), tuple(others)
 
@@ -156,7 +158,8 @@ class TensorReader:
         kept = self._closure[digest]
         _check_fits(kept.representation, item)
         for source in kept.representation.inputs:
-            if not is_plain(source, self._spec(source.digest), item.spec):
+            plain = is_plain(source, self._spec(source.digest), item.spec)
+            if not plain or self._closure.on_shelf(source.digest):
                 others[source] = None
             elif source.digest not in chain:
                 self._follow(source.digest, item, chain, others)
@@ -166,9 +169,12 @@ class TensorReader:
         return tensor_spec(self._closure[digest].representation)
 
     def _seen(self, source: Input, target: TensorSpec) -> Words:
-        """An input of another shape or dtype, read whole and verified."""
+        """A tensor at hand, or an input of another shape or dtype, read whole and verified."""
         spec = replace(self._spec(source.digest), name=target.name)
-        content = self.read(source.digest, spec)
+        if self._closure.on_shelf(source.digest):
+            content = self._closure.shelf.read(source.digest)
+        else:
+            content = self.read(source.digest, spec)
         return seen(source, as_words(content.data, DTYPES[spec.dtype]), spec, target)
 
     def _read_batch(self, batch: Sequence[_Task]) -> Iterator[Bytes]:
@@ -262,7 +268,8 @@ def _decode_chain(
             name = task.wanted.spec.name
             raise CorruptError(f"tensor {name!r} ({short(how.digest)}): {reason}") from reason
         decoded[how.digest] = block
-    return decoded[task.wanted.digest]
+    whole = Input(task.wanted.digest)
+    return seen_blocks[whole] if whole in seen_blocks else decoded[task.wanted.digest]
 
 
 def _parameters(stored: bytes) -> dict[str, str | int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deltastore.checkpoints.safetensors_header import parse_header
 from deltastore.errors import CorruptError, InvalidError, NotFoundError
 from deltastore.materialize.closure import Closure
+from deltastore.materialize.shelves import EMPTY
 from deltastore.materialize.tensors import Wanted
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from deltastore.history.manifests import Manifest, ManifestFile
     from deltastore.history.objects import HistoryReader
     from deltastore.ids import CommitId, Digest
+    from deltastore.materialize.shelves import Shelf
     from deltastore.storage.packs import PackReader
     from deltastore.storage.records import PackId, Placement
 
@@ -201,6 +203,7 @@ def open_version(
     commit: CommitId,
     *,
     live: Container[PackId] | None = None,
+    shelf: Shelf = EMPTY,
 ) -> Version:
     """Everything about a commit except its weights.
 
@@ -209,6 +212,7 @@ def open_version(
         packs: to read content from.
         commit: its id.
         live: packs that the log vouches for, which are used before others; None when all count.
+        shelf: tensors that need not be read.
 
     Raises:
         MissingObjectError: its meta pack, or something in it, is not there.
@@ -217,7 +221,7 @@ def open_version(
     header = history.header(commit)
     manifest = history.manifest(commit, header.manifest)
     preview = history.manifest(commit, header.preview.manifest) if header.preview else None
-    closure = Closure(history.locator(commit), live=live)
+    closure = Closure(history.locator(commit), live=live, shelf=shelf)
     for file in manifest.files:
         _check_file(commit, file, closure)
     if preview is not None:

@@ -46,6 +46,7 @@ class Recording(OpenedStore):
         preview: float | None = DENSITY,
         author: str | None = None,
         files: str | PathLike[str] | None = None,
+        reference: str | PathLike[str] | None = None,
         lossy: bool = False,
         progress: Progress | bool | None = None,
     ) -> Commit:
@@ -68,6 +69,8 @@ class Recording(OpenedStore):
                 preview.
             author: for people.
             files: with a state dict, the folder that holds the other files.
+            reference: a checkpoint folder at hand; the base's tensors are taken from it where their
+                content is the same.
             lossy: take files that are marked as previews.
             progress: a callback, or True for a bar in a notebook and a line on stderr elsewhere.
 
@@ -83,6 +86,7 @@ class Recording(OpenedStore):
         from deltastore.ingest.writing import refuse_preview_files
         from deltastore.store.inputs import open_source, split_target
         from deltastore.store.outcomes import commit_result, counted
+        from deltastore.store.references import with_reference
 
         report, before = as_report(progress), self._requests()
         model, branch = split_target(self._full_name(to))
@@ -114,10 +118,13 @@ class Recording(OpenedStore):
         )
         if not lossy:
             refuse_preview_files(opened.source.files())
-        with TemporaryDirectory(prefix="deltastore-") as fallback:
+        with (
+            TemporaryDirectory(prefix="deltastore-") as fallback,
+            with_reference(self._session(), reference, self._url_options) as session,
+        ):
             folder = spool_folder(self._backend, Path(fallback))
             done = commit(
-                self._session(),
+                session,
                 request,
                 opened.source,
                 folder,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from deltastore.history.manifests import ManifestFile
     from deltastore.kernels.dispatch import Family
     from deltastore.materialize.versions import Version, VersionFile
     from deltastore.progress import Progress
@@ -37,6 +38,7 @@ class Weights(OpenedStore):
         exclude: Sequence[str] = (),
         fidelity: Fidelity = "exact",
         overwrite: bool = False,
+        reference: str | PathLike[str] | None = None,
         progress: Progress | bool | None = None,
     ) -> CheckoutResult:
         """Write a version's files exactly as committed, each whole or not at all.
@@ -49,6 +51,7 @@ class Weights(OpenedStore):
             exclude: globs of files to leave out.
             fidelity: `preview` writes previewed tensors, into files that say so.
             overwrite: replace files that differ.
+            reference: a checkpoint folder at hand; tensors of the same content are taken from it.
             progress: a callback, or True for a bar in a notebook and a line on stderr elsewhere.
 
         Raises:
@@ -56,31 +59,25 @@ class Weights(OpenedStore):
             CorruptError: what was rebuilt is not what was committed.
         """
         from deltastore.materialize.files import check_out
-        from deltastore.materialize.selection import selects
         from deltastore.store.places import destination
+        from deltastore.store.references import with_reference
 
         check_fidelity(fidelity)
         target, _ = destination(folder, self._url_options)
-        before = self._traffic()
-        found, session = self._resolve(revision), self._session()
-        version = session.version(found.commit)
-        files = [
-            file
-            for file in version.manifest.files
-            if selects(file.path, globs(include), globs(exclude))
-        ]
-        if not files:
-            raise NotFoundError(f"{revision}: no file fits", hint="ls REV lists the files")
-        preview = fidelity == "preview" and version.preview is not None
-        written = check_out(
-            version,
-            files,
-            target,
-            session.reader(version),
-            preview=preview,
-            overwrite=overwrite,
-            report=as_report(progress),
-        )
+        before, found = self._traffic(), self._resolve(revision)
+        with with_reference(self._session(), reference, self._url_options) as session:
+            version = session.version(found.commit)
+            files = _selected(version, revision, globs(include), globs(exclude))
+            preview = fidelity == "preview" and version.preview is not None
+            written = check_out(
+                version,
+                files,
+                target,
+                session.reader(version),
+                preview=preview,
+                overwrite=overwrite,
+                report=as_report(progress),
+            )
         fetched, requests = self._traffic_since(before)
         return CheckoutResult(
             commit=found.commit,
@@ -229,6 +226,17 @@ class Weights(OpenedStore):
         content = self._session().reader(version).read(wanted.digest, wanted.spec)
         found = torch_tensor(content, wanted.spec)
         return found if rows is None else some_rows(found, rows)
+
+
+def _selected(
+    version: Version, revision: str, include: Sequence[str], exclude: Sequence[str]
+) -> list[ManifestFile]:
+    from deltastore.materialize.selection import selects
+
+    found = [file for file in version.manifest.files if selects(file.path, include, exclude)]
+    if not found:
+        raise NotFoundError(f"{revision}: no file fits", hint="ls REV lists the files")
+    return found
 
 
 def _weights(version: Version, fidelity: Fidelity) -> tuple[VersionFile, ...]:
