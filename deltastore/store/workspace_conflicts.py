@@ -33,12 +33,14 @@ class Attempt:
         head: where the workspace began.
         message: of the commit.
         actor: who tried.
+        follows: whether it is the branch that the workspace follows.
     """
 
     target: Target
     head: CommitId
     message: str
     actor: str
+    follows: bool = True
 
 
 def moved_error(log: Log, attempt: Attempt) -> ConflictError | None:
@@ -57,6 +59,12 @@ def moved_error(log: Log, attempt: Attempt) -> ConflictError | None:
             f"{name} was deleted{told}; you began at {short(attempt.head)}, nothing was recorded",
             hint=f"deltastore branch @{target.branch} HEAD makes it anew, then commit again",
         )
+    if not attempt.follows:
+        return ConflictError(
+            f"{name} is at {short(tip)}, and this workspace began at {short(attempt.head)}{told}",
+            hint=f"{_two_commands(state, attempt)}\n"
+            f"--expect @{target.branch} puts yours on top all the same",
+        )
     return ConflictError(
         f"{name} moved: you began at {short(attempt.head)}, it is now {short(tip)}{told}",
         hint=_two_commands(state, attempt),
@@ -68,7 +76,8 @@ def _two_commands(state: LogState, attempt: Attempt) -> str:
     while f"{branch}-{number}" in taken:
         number += 1
     beside = f"{branch}-{number}"
-    message = attempt.message if len(attempt.message) <= LONGEST_MESSAGE else "MESSAGE"
+    short_enough = len(attempt.message) <= LONGEST_MESSAGE and attempt.message.isprintable()
+    message = attempt.message if short_enough else "MESSAGE"
     commit = f"deltastore commit --to @{beside} -m {shlex.quote(message)}"
     return (
         f"keep yours beside it: {commit}\nthen compare the two: deltastore diff @{branch} @{beside}"

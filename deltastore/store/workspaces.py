@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deltastore.errors import ConflictError
-from deltastore.ids import CommitId
 from deltastore.progress import as_report
 from deltastore.results import SwitchResult
-from deltastore.store.workspace_conflicts import Attempt, moved_error
 from deltastore.store.workspace_files import (
-    FOLDER,
     locate,
     locked,
     no_workspace,
     read_record,
-    write_record,
 )
 from deltastore.store.workspace_places import (
     Terms,
     branch_of,
     head_of,
-    refuse_pending,
-    target_of,
-    terms,
     tip_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
     from deltastore.history.manifests import Manifest
     from deltastore.history.resolving import Resolved
+    from deltastore.ids import CommitId
     from deltastore.materialize.session import Session
     from deltastore.progress import Progress
     from deltastore.results import Commit, Diff, RestoreResult, Status
@@ -170,44 +160,13 @@ class Workspace:
             DirtyError: a command that was bringing other files was interrupted.
             UsageError: it follows no branch, and `to` names none.
         """
-        from deltastore.store.working_files import tracked_globs
+        from deltastore.store.workspace_commits import Wanted, commit
 
+        asked = Terms(expect, parent)
+        wanted = Wanted(source, message, to, asked, tuple(include), self._actor())
         with locked(self.folder):
             record = read_record(self.folder)
-            head, target = head_of(record, self.folder), target_of(to, record)
-            own = source is None or _absolute(source) == self.folder
-            ours = target.model == record.model and (own or to is None or to.startswith("@"))
-            place = Terms(expect, parent)
-            if own:
-                refuse_pending(record, self.folder)
-                include = (*include, *tracked_globs(self.folder, self._files(head)))
-            if ours:
-                place = terms(self._session().log.refresh(), record, target, place)
-            with self._telling(Attempt(target, head, message, self._actor()), place):
-                done = self.store.commit(
-                    self.folder if own or source is None else source,
-                    to=target.name,
-                    message=message,
-                    expect=place.expect,
-                    parent=place.parent,
-                    include=include,
-                    **options,
-                )
-            if own and ours:
-                head = CommitId(done.commit)
-                write_record(self.folder, replace(record, branch=target.branch, head=head))
-            return replace(done, skipped_files=_told(done.skipped_files)) if own else done
-
-    @contextmanager
-    def _telling(self, attempt: Attempt, place: Terms) -> Iterator[None]:
-        """Tell a conflict over what was implied by the story behind it."""
-        try:
-            yield
-        except ConflictError:
-            moved = moved_error(self._session().log, attempt) if place.implied else None
-            if moved is None:
-                raise
-            raise moved from None
+            return commit(self.store, self._session(), self.folder, record, wanted, options)
 
     def switch(
         self, branch: str, *, create: bool = False, progress: Progress | bool | None = None
@@ -310,12 +269,3 @@ class Workspace:
         session = self._session()
         session.log.refresh()
         return files_of(session, commit)
-
-
-def _absolute(path: str | PathLike[str]) -> Path:
-    return Path(os.path.abspath(Path(path).expanduser()))
-
-
-def _told(skipped: tuple[str, ...]) -> tuple[str, ...]:
-    """Paths left out, but for the workspace's own folder, which goes without saying."""
-    return tuple(path for path in skipped if path != f"{FOLDER}/")

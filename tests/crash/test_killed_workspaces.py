@@ -11,7 +11,7 @@ import pytest
 
 import deltastore
 from deltastore.errors import DeltastoreError
-from deltastore.store import workspaces
+from deltastore.store import workspace_commits
 from tests.cli.weights import fine_tuned, sha256_of_files, small_model, write_model
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_a_commit_that_is_killed_before_head_moves_is_made_once(
         os.kill(os.getpid(), signal.SIGKILL)
 
     with monkeypatch.context() as patch:
-        patch.setattr(workspaces, "write_record", die)
+        patch.setattr(workspace_commits, "write_record", die)
         assert killed(0, store.url, lambda own: own.workspace(folder).commit(message="mine"))
     assert (work.head, work.status().stale) == (begun, True)
     done = work.commit(message="mine")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from deltastore.errors import (
     UsageError,
 )
 from deltastore.results import FileChange
+from deltastore.store.workspace_conflicts import _ago
 from tests.cli.weights import fine_tuned, sha256_of_files, small_model, write_model
 
 BASE = small_model()
@@ -212,9 +214,26 @@ def test_the_full_name_of_the_same_model_counts_as_this_workspace(
 
 
 def test_an_existing_branch_elsewhere_is_not_overrun(chat: deltastore.Workspace) -> None:
-    with pytest.raises(ConflictError, match="team/chat@dev moved: you began at"):
-        chat.commit(message="x", to="@dev")
+    with pytest.raises(
+        ConflictError, match=r"team/chat@dev is at .*, and this workspace"
+    ) as caught:
+        chat.commit(message="one\ntwo", to="@dev")
+    assert caught.value.hint.splitlines() == [
+        "keep yours beside it: deltastore commit --to @dev-2 -m MESSAGE",
+        "then compare the two: deltastore diff @dev @dev-2",
+        "--expect @dev puts yours on top all the same",
+    ]
     assert chat.branch == "main"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "just now"), (1, "1 second"), (59, "59 seconds"), (180, "3 minutes"), (7200, "2 hours")],
+)
+def test_when_is_told_as_people_say_it(seconds: int, told: str) -> None:
+    moment = datetime.now(UTC) - timedelta(seconds=seconds)
+    assert _ago(moment.isoformat()).startswith(told)
+    assert _ago("yesterday") == "yesterday"
 
 
 def test_what_was_asked_for_is_not_implied(chat: deltastore.Workspace) -> None:
