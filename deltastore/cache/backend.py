@@ -6,6 +6,8 @@ log, its hint and every "absent" come from the store each time.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from deltastore.cache.covering import parts
@@ -27,6 +29,10 @@ __all__ = ["CachingBackend"]
 
 IMMUTABLE = "packs/"
 
+OPENED = 4
+"""Entries, of up to 16 MiB, that stay in memory after a part of them was read: to read the next
+part, all of the file would be verified again."""
+
 
 class CachingBackend:
     """See `Backend`. Counts what was really read from the store.
@@ -39,6 +45,8 @@ class CachingBackend:
     def __init__(self, backend: Backend, ranges: RangeFolder) -> None:
         self._backend = backend
         self._ranges = ranges
+        self._recent: OrderedDict[tuple[str, Entry], bytes] = OrderedDict()
+        self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -85,6 +93,9 @@ class CachingBackend:
     def forget(self, key: str) -> None:
         """Fetch an object anew next time: what is kept of it turned out to be wrong."""
         self._ranges.forget(key)
+        with self._lock:
+            for opened in [each for each in self._recent if each[0] == key]:
+                del self._recent[opened]
 
     def put_immutable(self, key: str, source: Path | bytes) -> int:
         """See `Backend.put_immutable`."""
@@ -115,7 +126,7 @@ class CachingBackend:
         gone = list(keys)
         self._backend.delete_many(gone)
         for key in gone:
-            self._ranges.forget(key)
+            self.forget(key)
 
     def now(self) -> float:
         """See `Backend.now`."""
@@ -133,11 +144,24 @@ class CachingBackend:
     def _content(self, key: str, part: Part) -> bytes | None:
         if part.entry is None:
             return None
-        data = self._ranges.read(key, part.entry)
-        if data is None:
-            return None
+        if (part.start, part.stop) == (part.entry.start, part.entry.stop):
+            return self._ranges.read(key, part.entry)
+        data = self._opened(key, part.entry)
         first = part.start - part.entry.start
-        return data[first : first + part.stop - part.start]
+        return None if data is None else data[first : first + part.stop - part.start]
+
+    def _opened(self, key: str, entry: Entry) -> bytes | None:
+        """An entry of which a part is wanted, and then often the next part."""
+        with self._lock:
+            data = self._recent.get((key, entry))
+        data = data or self._ranges.read(key, entry)
+        if data is not None:
+            with self._lock:
+                self._recent[key, entry] = data
+                self._recent.move_to_end((key, entry))
+                while len(self._recent) > OPENED:
+                    self._recent.popitem(last=False)
+        return data
 
     def _kept_prefix(self, key: str, length: int) -> bytes | None:
         """The first bytes of an object, if all of them are kept."""

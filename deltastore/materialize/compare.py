@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from deltastore.results import Diff, FileChange, TensorChange
 from deltastore.specs import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -82,10 +83,11 @@ def compare(
     total = _Sums()
     changes = []
     done, whole = 0, sum(_nbytes(change) for change in found.tensors)
-    for change in found.tensors:
-        changes.append(_tensor(change, sides, total))
-        done += _nbytes(change)
-        report(done, whole)
+    with _ahead(sides, found.tensors) as near:
+        for change in found.tensors:
+            changes.append(_tensor(change, near, total))
+            done += _nbytes(change)
+            report(done, whole)
     files = tuple(
         FileChange(file.path, "unchanged" if file.status == "same" else file.status)
         for file in found.files
@@ -110,6 +112,21 @@ class _Sides:
     a: Side
     b: Side
     base: Callable[[NamedTensor], Bytes | None]
+
+
+@contextmanager
+def _ahead(sides: _Sides, changes: Sequence[NamedChange]) -> Iterator[_Sides]:
+    """The same sides, which fetch what will be read of them ahead."""
+    read = [change for change in changes if change.before and _is_read(change)]
+    before = (change.before for change in read if change.before)
+    after = (change.after for change in read if change.after and change.status == "changed")
+    with sides.a.ahead(before) as a, sides.b.ahead(after) as b:
+        yield replace(sides, a=a, b=b)
+
+
+def _is_read(change: NamedChange) -> bool:
+    opaque = change.before is not None and change.before.spec.dtype in _OPAQUE
+    return change.status == "changed" or (change.status == "unchanged" and not opaque)
 
 
 def _comparable(change: NamedChange) -> bool:

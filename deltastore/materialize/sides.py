@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from blake3 import blake3
@@ -11,7 +12,8 @@ from deltastore.history.manifests import Manifest, ManifestFile
 from deltastore.ids import Digest, blob_digest, bytes_digest, tensor_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from deltastore.checkpoints.safetensors_header import SafetensorsHeader
     from deltastore.checkpoints.source import SourceFile, TensorSource
@@ -39,6 +41,10 @@ class Side(Protocol):
         """The raw bytes of a tensor."""
         ...
 
+    def ahead(self, tensors: Iterable[NamedTensor]) -> AbstractContextManager[Side]:
+        """The same side, which fetches these tensors in large pieces before they are read."""
+        ...
+
 
 class VersionSide:
     """A stored version."""
@@ -56,6 +62,13 @@ class VersionSide:
     def read(self, tensor: NamedTensor) -> Bytes:
         """See `Side`."""
         return self._reader.read(tensor.digest, tensor.spec)
+
+    @contextmanager
+    def ahead(self, tensors: Iterable[NamedTensor]) -> Iterator[VersionSide]:
+        """See `Side`."""
+        needed = self._reader.sections(tensor.digest for tensor in tensors)
+        with self._version.ahead(needed) as (_, packs):
+            yield VersionSide(self._version, self._reader.over(packs))
 
 
 class SourceSide:
@@ -75,6 +88,11 @@ class SourceSide:
         entries = {entry.spec.name: entry for entry in _header(file).tensors}
         with file:
             return file.read_tensor(entries[tensor.spec.name])
+
+    @contextmanager
+    def ahead(self, tensors: Iterable[NamedTensor]) -> Iterator[SourceSide]:  # noqa: ARG002  # as others
+        """See `Side`; a folder at hand is read as it is asked for."""
+        yield self
 
 
 def _header(file: SourceFile) -> SafetensorsHeader:

@@ -16,6 +16,7 @@ from deltastore.testing.backend_contract import BackendContract, ObjectContract
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from deltastore.cache.entries import Entry
     from deltastore.storage.backend import Backend
 
 KEY = "packs/ab/one.safetensors"
@@ -174,3 +175,38 @@ def test_deleting_an_object_drops_what_is_kept_of_it(cached: CachingBackend) -> 
         cached.get_prefix(KEY, 100)
     with pytest.raises(MissingObjectError):
         cached.get_range(KEY, 0, 5000)
+
+
+def test_parts_of_one_piece_verify_it_once(
+    memory: MemoryBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CachingBackend(memory, RangeFolder(tmp_path, LIMIT)).get_range(KEY, 0, 200_000)
+    ranges = RangeFolder(tmp_path, LIMIT)
+    reads: list[Entry] = []
+    read = ranges.read
+
+    def counted(key: str, entry: Entry) -> bytes | None:
+        reads.append(entry)
+        return read(key, entry)
+
+    monkeypatch.setattr(ranges, "read", counted)
+    later = CachingBackend(memory, ranges)
+    for start in range(0, 200_000, 1000):
+        assert later.get_range(KEY, start, 1000) == BODY[start : start + 1000]
+    assert len(reads) == 1
+    assert later.get_range(KEY, 0, 200_000) == BODY[:200_000]
+    assert len(reads) == 2
+
+
+def test_what_is_remembered_is_bounded_and_forgotten(
+    cached: CachingBackend, memory: MemoryBackend
+) -> None:
+    for start in range(0, 100_000, 10_000):
+        cached.get_range(KEY, start, 10_000)
+        assert cached.get_range(KEY, start + 5, 100) == BODY[start + 5 : start + 105]
+        assert len(cached._recent) <= 4
+    before = traffic(memory)[0]
+    cached.forget(KEY)
+    assert not cached._recent
+    assert cached.get_range(KEY, 5, 100) == BODY[5:105]
+    assert traffic(memory)[0] == before + 1

@@ -132,6 +132,17 @@ def test_every_way_of_reading_goes_through_the_cache(afar: Afar, tmp_path: Path)
         assert store._traffic_since(before)[0] <= 16 << 10
 
 
+def test_a_diff_takes_few_requests(afar: Afar) -> None:
+    with afar.open("none", 0) as store:
+        before = store._traffic()
+        found = store.diff("me/first", "me/second")
+        _, requests = store._traffic_since(before)
+    assert not found.same
+    assert len(found.tensors) == 6
+    assert requests is not None
+    assert requests <= 30
+
+
 def test_a_preview_fetches_a_preview(afar: Afar, tmp_path: Path) -> None:
     with afar.open("cache") as store:
         exact = store.checkout("me/base", tmp_path / "0")
