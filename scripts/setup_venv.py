@@ -68,7 +68,7 @@ class Plan:
 
 PLANS = {
     "demo": Plan(350, 1500, later=", then an 84 MB model"),
-    "dev": Plan(450, 1800),
+    "dev": Plan(465, 1890),
 }
 
 
