@@ -21,8 +21,13 @@ __all__ = ["clone", "restore", "status", "switch"]
 )
 @click.argument("revision", metavar="REV")
 @click.argument("folder", required=False, metavar="[DIR]")
+@click.option(
+    "--reference",
+    metavar="DIR",
+    help="A checkpoint at hand, such as the base's folder: what is in it is not fetched.",
+)
 @click.pass_obj
-def clone(call: Invocation, revision: str, folder: str | None) -> None:
+def clone(call: Invocation, revision: str, folder: str | None, reference: str | None) -> None:
     """Check a version out into a folder to work in.
 
     DIR, the last part of the model's name unless given, becomes a workspace: it remembers store,
@@ -31,7 +36,7 @@ def clone(call: Invocation, revision: str, folder: str | None) -> None:
     """
     with call.open() as store:
         with call.progress() as progress:
-            result = store.clone(revision, folder, progress=progress)
+            result = store.clone(revision, folder, reference=reference, progress=progress)
         call.answer(result, clone_text)
 
 

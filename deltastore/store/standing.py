@@ -30,6 +30,7 @@ class Standing(OpenedStore):
         revision: str,
         folder: str | PathLike[str] | None = None,
         *,
+        reference: str | PathLike[str] | None = None,
         progress: Progress | bool | None = None,
     ) -> CloneResult:
         """Check a version out into a folder that knows where it came from: a workspace.
@@ -38,6 +39,7 @@ class Standing(OpenedStore):
             revision: of a model: a branch, which the workspace follows, or a tag or commit of it.
             folder: new or empty, or this very workspace, of which the rest is brought then; the
                 last part of the model's name when None.
+            reference: a checkpoint folder at hand; tensors of the same content are taken from it.
             progress: as `checkout`.
 
         Raises:
@@ -47,6 +49,7 @@ class Standing(OpenedStore):
         """
         from deltastore.store.cloning import clone
         from deltastore.store.places import local_path, place_of
+        from deltastore.store.references import with_reference
         from deltastore.store.workspace_files import WorkspaceRecord
 
         if folder is not None and place_of(folder, self._url_options) is not None:
@@ -68,7 +71,8 @@ class Standing(OpenedStore):
             branch=found.branch,
             head=None,
         )
-        return clone(self._session(), place, found.commit, wanted, report=as_report(progress))
+        with with_reference(self._session(), reference, self._url_options) as session:
+            return clone(session, place, found.commit, wanted, report=as_report(progress))
 
     def workspace(self, path: str | PathLike[str] | None = None) -> Workspace:
         """The workspace of this store that a folder is, or is in.

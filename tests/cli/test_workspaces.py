@@ -65,6 +65,16 @@ def test_clone_has_the_fields_of_checkout(chat: Path, program: Program, tmp_path
     assert (done["branch"], done["folder"]) == ("dev", str(tmp_path / "dev"))
 
 
+def test_a_clone_takes_what_is_at_hand(chat: Path, program: Program, tmp_path: Path) -> None:
+    plain = result(program, "clone", "@dev", "../plain")
+    near = result(program, "clone", "@dev", "../near", "--reference", "../two")
+    assert near["fetched_bytes"] < plain["fetched_bytes"] / 2
+    assert near["verified"]
+    ran = program("clone", "@dev", "../none", "--reference", "../absent")
+    assert ran.code == 3
+    assert not (tmp_path / "none").exists()
+
+
 def test_status_reads_like_gits(chat: Path, program: Program) -> None:
     head = result(program, "status")["head"][:12]
     assert program("status").out == f"On team/chat@main at {head}\nNo changes\n"
