@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from deltastore.cache.covering import parts
 from deltastore.cache.entries import Entry
-from deltastore.storage.ranges import check_range, coalesce, scatter
+from deltastore.places.ranges import check_range, coalesce, scatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -15,6 +15,7 @@ from deltastore.checkpoints.failures import os_errors
 from deltastore.errors import InvalidError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -81,6 +82,10 @@ class ReadableFile(Protocol):
         """Exactly `length` bytes from `offset`; `InvalidError` when the file has fewer."""
         ...
 
+    def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Exactly the bytes of each (offset, length); `InvalidError` when the file has fewer."""
+        ...
+
     def read_into(self, offset: int, buffer: Buffer) -> None:
         """Fill the writable `buffer` from `offset`; `InvalidError` when the file has fewer."""
         ...
@@ -105,6 +110,11 @@ class FileOrigin(Protocol):
     @property
     def size(self) -> int:
         """Bytes, then."""
+        ...
+
+    @property
+    def far(self) -> bool:
+        """Whether each read is a request."""
         ...
 
     def open(self) -> ReadableFile:
@@ -180,6 +190,10 @@ class LocalFile:
                 parts.append(part)
                 offset, length = offset + len(part), length - len(part)
         return b"".join(parts)
+
+    def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `ReadableFile`."""
+        return [self.read_at(offset, length) for offset, length in parts]
 
     def read_into(self, offset: int, buffer: Buffer) -> None:
         """Fill `buffer`, a writable C-contiguous one, with the bytes from `offset`.
@@ -270,6 +284,11 @@ class LocalOrigin:
     def size(self) -> int:
         """Bytes when it was scanned."""
         return self.stamp.size
+
+    @property
+    def far(self) -> bool:
+        """It is here."""
+        return False
 
     def open(self) -> LocalFile:
         """See `FileOrigin`; raises as `LocalFile`."""

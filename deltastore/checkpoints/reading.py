@@ -16,7 +16,7 @@ from deltastore.errors import InvalidError
 from deltastore.ids import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -76,13 +76,13 @@ class FileReader:
         self._read(self._data_start + entry.begin, array)
         return array
 
-    def parts(self, parts: Iterable[tuple[int, int]]) -> list[bytes]:
+    def parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
         """Some bytes of a safetensors file: (offset behind the header, length) each; not hashed.
 
         Raises:
             InvalidError: the file is too short by now.
         """
-        return [self._file.read_at(self._data_start + start, length) for start, length in parts]
+        return self._file.read_parts([(self._data_start + at, length) for at, length in parts])
 
     def chunks(self, size: int = CHUNK_BYTES) -> Iterator[bytes]:
         """The whole file from its beginning, in pieces of `size` bytes.

@@ -55,6 +55,11 @@ class SourceFile(Protocol):
         """Of a safetensors file; None for an opaque one."""
         ...
 
+    @property
+    def far(self) -> bool:
+        """Whether each read is a request to somewhere else."""
+        ...
+
     def read_tensor(self, entry: TensorEntry) -> Bytes:
         """The raw bytes of a tensor of `header`: one-dimensional uint8, not to be written to."""
         ...
@@ -95,7 +100,11 @@ class TensorSource(Protocol):
 
 
 class _Closing:
-    """`with` for things that have `close`."""
+    """`with` for things that have `close`; unless a subclass says otherwise, they are at hand."""
+
+    @property
+    def far(self) -> bool:
+        return False
 
     def close(self) -> None:
         """Nothing to release unless a subclass says so."""
@@ -129,6 +138,10 @@ class _FolderFile(_Closing):
     @property
     def size(self) -> int:
         return self._file.size
+
+    @property
+    def far(self) -> bool:
+        return self._file.origin.far
 
     @property
     def header(self) -> SafetensorsHeader | None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deltastore.errors import InvalidError, MissingObjectError
+from deltastore.places.ranges import coalesce, scatter
 from deltastore.places.requests import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
     from typing_extensions import Buffer
@@ -59,6 +60,17 @@ class UrlFile:
             raise self._truncated(offset + length)
         self.read_into(offset, buffer)
         return bytes(buffer)
+
+    def read_parts(self, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `ReadableFile`; several at once, neighbors together."""
+        ends = [offset + length for offset, length in parts]
+        if max(ends, default=0) > self.size:
+            raise self._truncated(max(ends))
+        if max(ends, default=0) <= self._first:
+            return [self._beginning()[offset : offset + length] for offset, length in parts]
+        spans = coalesce(parts)
+        waiting = [self._place.later(self._listed, each.start, each.length) for each in spans]
+        return scatter(spans, [each.result() for each in waiting], parts)
 
     def read_into(self, offset: int, buffer: Buffer) -> None:
         """See `ReadableFile`."""
@@ -161,6 +173,11 @@ class UrlOrigin:
     def size(self) -> int:
         """Bytes when it was listed."""
         return self.listed.size
+
+    @property
+    def far(self) -> bool:
+        """Reads are requests."""
+        return True
 
     def open(self) -> UrlFile:
         """See `FileOrigin`; what one request can bring is fetched whole, once."""

@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from deltastore.codecs.blocks import as_words
 from deltastore.kernels.reference.differences import difference
-from deltastore.kernels.sketching import LEAST_SIZE, TURNED_SPANS, sample, spans, transposed_sample
+from deltastore.kernels.sketching import (
+    LEAST_SIZE,
+    PLAIN_SPANS,
+    TURNED_SPANS,
+    sample,
+    spans,
+    transposed_sample,
+)
 from deltastore.kernels.views import converted
 from deltastore.specs import DTYPES
 from deltastore.storage.sketches import Sketch
@@ -39,6 +46,9 @@ Estimates: TypeAlias = npt.NDArray[np.float64]
 
 MOST = 0.9
 """Share of samples that speaks for all."""
+
+FAR_SPANS = 4
+"""Places at which a source is sampled that is far away: each is a request."""
 
 MATRIX = 2
 """Dimensions of what can be transposed."""
@@ -85,7 +95,8 @@ def sample_source(file: SourceFile, entry: TensorEntry) -> Sample | None:
         return None
     dtype = DTYPES[spec.dtype]
     size = dtype.word_bytes
-    parts = [(entry.begin + start * size, count * size) for start, count in spans(spec.shape)]
+    places = spans(spec.shape, FAR_SPANS if file.far else PLAIN_SPANS)
+    parts = [(entry.begin + start * size, count * size) for start, count in places]
     words = as_words(b"".join(file.read_parts(parts)), dtype)
     return Sample(dtype, spec.shape, words, words[:0])
 
@@ -131,13 +142,15 @@ def delta_bits(source: Sample, stored: Sequence[Sample], *, turned: bool = False
 
 def _plain_pair(source: Sample, stored: Sample) -> tuple[Words, Words] | None:
     if source.shape == stored.shape:
-        return source.words, stored.words
+        return source.words, stored.words[: len(source.words)]
     same_width = source.shape[1:] == stored.shape[1:] and len(source.shape) == len(stored.shape)
     if not same_width or len(source.shape) < MATRIX:
         return None
     here, there = spans(source.shape), spans(stored.shape)
-    common = np.repeat([a == b for a, b in zip(here, there, strict=True)], here[0][1])
-    return source.words[common], stored.words[common]
+    width = here[0][1]
+    common = np.repeat([a == b for a, b in zip(here, there, strict=True)], width)
+    common = common[: len(source.words)]
+    return source.words[common], stored.words[: len(common)][common]
 
 
 def _turned_pair(source: Sample, stored: Sample) -> tuple[Words, Words] | None:

@@ -70,6 +70,8 @@ class _Readers:
 class _PlannedFile:
     """One file of a plan; see `SourceFile`."""
 
+    far = False
+
     def __init__(self, plan: FilePlan, read: _Readers) -> None:
         file = plan.version.weights_file(plan.file.path) if plan.file.header else None
         stored = (

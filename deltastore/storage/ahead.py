@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol, Self
 
+from deltastore.places.ranges import GAP_BYTES, SPAN_BYTES, coalesce
 from deltastore.storage.keys import pack_key
-from deltastore.storage.ranges import GAP_BYTES, SPAN_BYTES, coalesce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

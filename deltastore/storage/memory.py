@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from deltastore.errors import CorruptError, MissingObjectError
 from deltastore.places.failures import local_failures
+from deltastore.places.ranges import check_range, checked, coalesce, scatter
 from deltastore.storage.backend import Capabilities, Traffic
 from deltastore.storage.keys import check_creation, check_key
 from deltastore.storage.probe import probe_once
-from deltastore.storage.ranges import check_range, checked, coalesce, scatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -20,11 +20,11 @@ from deltastore.errors import (
     UnsupportedError,
 )
 from deltastore.places.connection import connect, supported_options
+from deltastore.places.ranges import check_range, checked, coalesce, scatter
 from deltastore.places.requests import ATTEMPTS, CHUNK, Requests
 from deltastore.storage.backend import Capabilities, Traffic
 from deltastore.storage.keys import check_creation, check_key
 from deltastore.storage.probe import probe_once
-from deltastore.storage.ranges import check_range, checked, coalesce, scatter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deltastore.ids import Digest, bytes_digest
+from deltastore.places.ranges import coalesce, scatter
 from deltastore.specs import DTYPES
 from deltastore.storage.blobs import blob_blocks, blob_payloads, decode_blob_block
 from deltastore.storage.index import decode_index, decode_records, encode_index, encode_record
@@ -18,7 +19,6 @@ from deltastore.storage.locators import decode_locator, encode_locator
 from deltastore.storage.memory import MemoryBackend
 from deltastore.storage.packing import PackWriter
 from deltastore.storage.packs import PackReader, publish
-from deltastore.storage.ranges import coalesce, scatter
 from deltastore.storage.records import Input, Kind, PackId, Placement, Record, Representation
 from deltastore.storage.zstd import compress_symbols, compress_text, decompress
 
