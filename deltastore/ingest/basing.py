@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from deltastore.errors import IntegrityError, UnsupportedError
 from deltastore.ingest.detecting import SampledSource, find_bases, likeness
 from deltastore.ingest.known import KnownVersion
 from deltastore.ingest.pairing import paired
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from deltastore.ingest.pairing import Counterpart
     from deltastore.ingest.requests import Request
     from deltastore.materialize.session import Session
+
+LOGGER = logging.getLogger("deltastore")
 
 __all__ = ["Based", "choose_base", "open_known"]
 
@@ -80,12 +84,20 @@ def _nearest(
 ) -> Based:
     """The nearest stored version that deltas may be taken against."""
     index = request.index(look=request.look)
-    sampled = SampledSource.of(source.files()) if index is not None else SampledSource()
-    if index is None or not sampled.samples:
+    if index is None:
+        LOGGER.warning(
+            "no base was looked for: the catalog is far behind; --base auto waits for it"
+        )
+        return Based()
+    sampled = SampledSource.of(source.files())
+    if not sampled.samples:
         return Based()
     own = set(_behind(session, parent)) if parent else set()
     for found in find_bases(sampled, index, without=own):
-        known = open_known(session, found.commit)
+        try:
+            known = open_known(session, found.commit)
+        except (IntegrityError, UnsupportedError):
+            continue  # damage in what was only proposed is no reason to fail
         older = known.version.header.base
         if found.same and older is not None:  # a copy is based on what the original is based on
             return Based(older, found, _pairs_with(session, request, older, source))

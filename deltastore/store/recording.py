@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from deltastore.errors import UsageError
 from deltastore.progress import as_report
 from deltastore.storage.location import spool_folder
-from deltastore.store.opened import LOGGER, PRODUCER, OpenedStore, now
+from deltastore.store.opened import PRODUCER, OpenedStore, now
 from deltastore.store.texts import density_text, globs, metadata_texts, metric_texts, nfc
 
 if TYPE_CHECKING:
@@ -141,10 +141,7 @@ class Recording(OpenedStore):
 
     def _index(self, *, look: bool) -> Catalog | None:
         """Where bases are found; None when that would keep a commit waiting, unless asked for."""
-        found = self._catalog() if look else self._quick_catalog()
-        if found is None:
-            LOGGER.warning("no base was looked for: that would take long here; base auto does it")
-        return found
+        return self._catalog() if look else self._quick_catalog()
 
     def _base(self, base: str | None) -> tuple[CommitId | None, bool]:
         """The base's id, and whether the parent's is kept, or one looked for."""
