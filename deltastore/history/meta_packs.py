@@ -11,7 +11,7 @@ from deltastore.ids import bytes_digest
 from deltastore.storage.locators import encode_locator
 from deltastore.storage.records import Kind
 from deltastore.storage.sketches import encode_sketches
-from deltastore.storage.spool import PackSpool
+from deltastore.storage.spool import MAX_TARGET, PackSpool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,7 +63,7 @@ def write_meta(
         InvalidError: a header does not name the manifests that come with it, or something is too
             large.
     """
-    spool = PackSpool(folder, writer)
+    spool = PackSpool(folder, writer, target_bytes=MAX_TARGET)
     try:
         commits = tuple(_add(spool, version) for version in versions)
         (pack,) = spool.finish()

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from deltastore.storage.packing import SpooledPack
     from deltastore.storage.records import Kind, PackClass, Representation
 
-__all__ = ["TARGET_BYTES", "PackSpool"]
+__all__ = ["MAX_TARGET", "TARGET_BYTES", "PackSpool"]
 
 TARGET_BYTES = 512 << 20
 MAX_TARGET = 1 << 30
+"""More than the limits of what a meta pack holds together."""
 
 
 class PackSpool:

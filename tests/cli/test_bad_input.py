@@ -324,8 +324,6 @@ def test_a_store_whose_version_has_names_that_escape(
 
 
 def test_what_this_version_does_not_do(refused: Refusal) -> None:
-    auto = ("commit", "base", "--to", "me/y", "-m", "m", "--base", "auto")
-    assert "--base auto" in refused(*auto, kind="unsupported", code=5)["message"]
     for command in (
         ("commit", "hf:meta/llama", "--to", "me/y", "-m", "m"),
         ("checkout", "me/base", "hf:meta/llama"),

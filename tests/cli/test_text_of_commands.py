@@ -71,6 +71,8 @@ def test_commit_passes_every_option_to_the_store(store: Any, program: Any) -> No
         "m=0.50",
         "--preview",
         "off",
+        "--reference",
+        "at/hand",
         "--lossy",
     ]
     ran = program(*COMMIT, *options, "--exclude", "*.bin", "--progress", "none", "-j", "3")
@@ -88,6 +90,7 @@ def test_commit_passes_every_option_to_the_store(store: Any, program: Any) -> No
         "metadata": {"a": "b=c", "d": ""},
         "metrics": {"m": "0.50"},
         "preview": None,
+        "reference": "at/hand",
         "lossy": True,
         "progress": None,
     }

@@ -10,6 +10,7 @@ import torch
 
 import deltastore
 from deltastore.errors import IncompatibleError
+from deltastore.storage.spool import PackSpool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,3 +129,15 @@ def test_integers_are_never_converted(tmp_path: Path) -> None:
     narrow = {"ids": torch.arange(5000).int(), "w": torch.zeros(3)}
     store.commit(narrow | {"ids": narrow["ids"]}, to="me/t", base="none", message="n")
     assert np.array_equal(store.load("me/t")["ids"].numpy(), np.arange(5000, dtype=np.int32))
+
+
+def test_what_is_told_of_a_version_is_one_pack_however_small_packs_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = {**(PackSpool.__init__.__kwdefaults__ or {}), "target_bytes": 4096}
+    monkeypatch.setattr(PackSpool.__init__, "__kwdefaults__", defaults)
+    store = deltastore.init(tmp_path / "s")
+    store.commit(model(), to="me/base", message="base")
+    done = store.commit(tuned(model()), to="me/t", base="me/base", message="t")
+    assert done.tensors.delta >= 3
+    assert store.fsck().ok
