@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deltastore.checkpoints.access import ReadableFile
     from deltastore.checkpoints.examining import CheckpointFile, CheckpointFolder
 
-__all__ = ["ignoring", "scan", "selection_of"]
+__all__ = ["ignoring", "look", "scan", "selection_of"]
 
 MAX_IGNORE_BYTES = 2**20
 
@@ -48,7 +48,7 @@ def scan(
     else:
         found = Found(files={path.name: path})
     twins = check_paths(found.files)
-    looks = [_look(name, found.files[name]) for name in sorted(found.files)]
+    looks = [look(name, found.files[name]) for name in sorted(found.files)]
     return assemble(str(path), looks, found.skipped, twins)
 
 
@@ -80,7 +80,12 @@ def ignoring(file: ReadableFile, include: Sequence[str], exclude: Sequence[str])
     return Selection(tuple(include), tuple(exclude), (*LEFT_OUT, *parse_ignore_file(text)))
 
 
-def _look(path: str, place: Path) -> tuple[CheckpointFile, str]:
+def look(path: str, place: Path) -> tuple[CheckpointFile, str]:
+    """What `examine` says of a file on this machine.
+
+    Raises:
+        InvalidError: as `examine`, or it changed meanwhile.
+    """
     with LocalFile(place) as file:
         found = examine(path, LocalOrigin(place, file.stamp), file)
         file.check_unchanged()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deltastore.checkpoints.examining import CheckpointFile, CheckpointFolder
     from deltastore.places.place import Listed, Place
 
-__all__ = ["Kept", "scan_listed", "scan_url", "select"]
+__all__ = ["Kept", "examine_listed", "scan_listed", "scan_url", "select"]
 
 HEAD_BYTES = 64 << 10
 """Of a safetensors file, fetched by the first look: the headers of most are shorter."""
@@ -53,7 +53,7 @@ def scan_url(
     """
     listing = place.list()
     if listing.single:
-        return _examined(place, Kept(list(listing.files)), place.url)
+        return examine_listed(place, listing.files, place.url)
     return scan_listed(place, listing.files, place.url, include=include, exclude=exclude)
 
 
@@ -82,7 +82,8 @@ def scan_listed(
     ignore = next((file for file in files if file.path == IGNORE_FILE), None)
     if ignore is not None:
         selection = ignoring(UrlOrigin(place, ignore).open(), include, exclude)
-    return _examined(place, select(files, selection), where)
+    kept = select(files, selection)
+    return examine_listed(place, kept.files, where, skipped=tuple(kept.skipped))
 
 
 def select(files: Iterable[Listed], selection: Selection) -> Kept:
@@ -106,16 +107,19 @@ def _left_out_folder(path: str, selection: Selection) -> str:
     return next((folder for folder in folders if not selection.may_keep_below(folder)), "")
 
 
-def _examined(place: Place, kept: Kept, where: str) -> CheckpointFolder:
-    if len(kept.files) > MAX_FILES:
+def examine_listed(
+    place: Place, files: Sequence[Listed], where: str, *, skipped: Sequence[str] = ()
+) -> CheckpointFolder:
+    """A checkpoint of just these listed files; raises as `scan_listed`."""
+    if len(files) > MAX_FILES:
         raise InvalidError(f"{where}: more than {MAX_FILES} files")
-    twins = check_paths(file.path for file in kept.files)
-    if len(kept.files) <= 1:
-        looks = [_look(place, file) for file in kept.files]
+    twins = check_paths(file.path for file in files)
+    if len(files) <= 1:
+        looks = [_look(place, file) for file in files]
     else:
         with ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="deltastore-look") as pool:
-            looks = list(pool.map(partial(_look, place), kept.files))
-    return assemble(where, looks, tuple(kept.skipped), twins)
+            looks = list(pool.map(partial(_look, place), files))
+    return assemble(where, looks, skipped, twins)
 
 
 def _look(place: Place, listed: Listed) -> tuple[CheckpointFile, str]:

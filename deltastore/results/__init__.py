@@ -8,6 +8,7 @@ from __future__ import annotations
 from deltastore.results.caching import CacheInfo
 from deltastore.results.care import Doctor, Finding, Fsck
 from deltastore.results.changes import Diff, FileChange, TensorChange
+from deltastore.results.importing import FailedItem, ImportedItem, ImportResult
 from deltastore.results.looking import (
     CommitInfo,
     FileInfo,
@@ -48,12 +49,15 @@ __all__ = [
     "Diff",
     "Doctor",
     "ExportResult",
+    "FailedItem",
     "Fidelity",
     "FileChange",
     "FileInfo",
     "Finding",
     "FoundBase",
     "Fsck",
+    "ImportResult",
+    "ImportedItem",
     "InitResult",
     "KeptWhole",
     "Listing",

@@ -10,11 +10,11 @@ from deltastore.results import InitResult
 from deltastore.storage.location import open_backend
 from deltastore.store.care import Care
 from deltastore.store.finding import Finding
+from deltastore.store.importing import Importing
 from deltastore.store.looking import Looking
 from deltastore.store.moves import Moves
 from deltastore.store.notebooks import Notebooks
 from deltastore.store.opened import PRODUCER, now, this_user
-from deltastore.store.recording import Recording
 from deltastore.store.reverting import Reverting
 from deltastore.store.standing import Standing
 from deltastore.store.texts import nfc
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "init", "open_store"]
 
 
-class Store(Recording, Moves, Reverting, Looking, Finding, Weights, Care, Standing, Notebooks):
+class Store(Importing, Moves, Reverting, Looking, Finding, Weights, Care, Standing, Notebooks):
     """An opened store. Made by `deltastore.init` and `deltastore.open`; a context manager.
 
     Thread-safe. A forked child cannot use it, is told so, and opens it again.

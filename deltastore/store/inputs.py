@@ -52,7 +52,7 @@ def split_target(to: str) -> tuple[str, str]:
 
 
 def open_source(
-    source: str | PathLike[str] | Mapping[str, Any],
+    source: str | PathLike[str] | Mapping[str, Any] | OpenedSource,
     *,
     files: str | PathLike[str] | None,
     include: Sequence[str],
@@ -62,7 +62,7 @@ def open_source(
     """A folder, a file or a state dict as a source; a preview's state dict makes a marked file.
 
     Args:
-        source: what to commit.
+        source: what to commit; what is opened already is returned.
         files: with a state dict, the folder that holds the other files.
         include: globs of what is left out by default.
         exclude: globs of more to leave out.
@@ -73,6 +73,8 @@ def open_source(
         NotFoundError: there is nothing.
         UsageError: `files` without a state dict.
     """
+    if isinstance(source, OpenedSource):
+        return source
     if isinstance(source, Mapping):
         beside = (
             None if files is None else scan_path(files, options, include=include, exclude=exclude)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deltastore.ids import CommitId, Digest
     from deltastore.progress import Progress
     from deltastore.results import Commit, RefMoveResult
+    from deltastore.store.inputs import OpenedSource
 
 __all__ = ["Recording"]
 
@@ -32,7 +33,7 @@ class Recording(OpenedStore):
 
     def commit(
         self,
-        source: str | PathLike[str] | Mapping[str, Any],
+        source: str | PathLike[str] | Mapping[str, Any] | OpenedSource,
         *,
         to: str,
         message: str,
