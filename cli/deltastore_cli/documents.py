@@ -8,23 +8,28 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-__all__ = ["error_document", "plain", "result_document"]
+__all__ = ["error_document", "partial_document", "plain", "result_document"]
 
 VERSION = 1
 
 
 def result_document(command: str | None, result: object) -> str:
     """What a command that did its work prints: one line."""
-    return _document(command, "result", plain(result))
+    return _document(command, result=plain(result))
 
 
 def error_document(command: str | None, *, kind: str, message: str, hint: str) -> str:
     """What a command that failed prints: one line."""
-    return _document(command, "error", {"kind": kind, "message": message, "hint": hint})
+    return _document(command, error={"kind": kind, "message": message, "hint": hint})
 
 
-def _document(command: str | None, key: str, value: object) -> str:
-    document = {"deltastore": VERSION, "command": command, key: value}
+def partial_document(command: str | None, result: object, error: Mapping[str, str]) -> str:
+    """What a command prints of whose items some failed: one line with both."""
+    return _document(command, result=plain(result), error=dict(error))
+
+
+def _document(command: str | None, **values: object) -> str:
+    document = {"deltastore": VERSION, "command": command, **values}
     return json.dumps(document, allow_nan=False) + "\n"
 
 

@@ -55,7 +55,8 @@ def _indented(text: str) -> str:
 def failure_of(error: BaseException) -> Failure:
     """How an exception is told. Credentials inside messages are blotted out."""
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return Failure("interrupted", "interrupted: nothing recorded", "", INTERRUPTED)
+        told = str(error) or "interrupted: nothing recorded"
+        return Failure("interrupted", redact(told), "", INTERRUPTED)
     if isinstance(error, DeltastoreError):
         return Failure(error.kind, redact(str(error)), redact(error.hint), error.exit_code)
     if isinstance(error, click.ClickException):

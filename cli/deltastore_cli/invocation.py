@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltastore.errors import NotAStoreError, UsageError
 from deltastore_cli.credentials import redact, refuse_credentials
-from deltastore_cli.documents import error_document, result_document
+from deltastore_cli.documents import error_document, partial_document, result_document
 from deltastore_cli.progress import progress_report
 from deltastore_cli.terminal import paint, printable, write_error, write_output
 from deltastore_cli.user_settings import read_settings
@@ -36,6 +36,7 @@ _RECORDING = frozenset(
     {
         "branch",
         "commit",
+        "import",
         "init",
         "mv",
         "reset",
@@ -145,8 +146,34 @@ class Invocation:
 
     def answer(self, result: R, text: Callable[[R], str], *, warnings: Iterable[str] = ()) -> None:
         """Write the result, once and whole: a document, or text for people."""
+        self._answer(lambda: self._told(result, text), warnings)
+
+    def answer_partly(
+        self,
+        result: R,
+        text: Callable[[R], str],
+        failure: Failure,
+        *,
+        warnings: Iterable[str] = (),
+    ) -> int:
+        """Write the result of which some items failed, and that they did; returns the exit code."""
+
+        def told() -> str:
+            if not self.json:
+                return text(result)
+            error = {"kind": failure.kind, "message": failure.message, "hint": failure.hint}
+            return partial_document(self.command, result, error)
+
+        self._answer(told, warnings)
+        write_error(failure.text())
+        return failure.exit_code
+
+    def _told(self, result: R, text: Callable[[R], str]) -> str:
+        return result_document(self.command, result) if self.json else text(result)
+
+    def _answer(self, told: Callable[[], str], warnings: Iterable[str]) -> None:
         with _uninterrupted() if self.command in _RECORDING else nullcontext():
-            document = result_document(self.command, result) if self.json else text(result)
+            document = told()
             for warning in warnings:
                 self.warn(warning)
             write_output(document)

@@ -30,6 +30,7 @@ READER_GONE = 141
 _PLACES: dict[str, tuple[str, ...]] = {
     "start": (
         "start:init",
+        "importing:import_",
         "workspace:clone",
         "start:config",
         "start:doctor",
@@ -72,7 +73,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
 """Module and function of each command, by group, in the order that people read them."""
 
 COMMANDS: CommandTable = {
-    group: {place.partition(":")[2]: f"deltastore_cli.{place}" for place in places}
+    group: {place.partition(":")[2].rstrip("_"): f"deltastore_cli.{place}" for place in places}
     for group, places in _PLACES.items()
     if places
 }

@@ -173,7 +173,8 @@ def _refuse_clashes(candidates: Iterable[Candidate]) -> None:
         first = list(clashes.items())[:_CLASHES_SHOWN]
         shown = [f"{model}: {', '.join(sources)}" for model, sources in first]
         raise UsageError(
-            f"{len(clashes)} names would be given twice; nothing was imported\n" + "\n".join(shown),
+            "models would be made of several checkpoints; nothing was imported\n"
+            + "\n".join(shown),
             hint="{path} instead of {name} in --to names each by its whole path; --exclude leaves "
             "some out",
         )
