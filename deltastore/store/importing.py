@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from deltastore.errors import UsageError
 from deltastore.progress import as_report
-from deltastore.store.opened import user_cache
 from deltastore.store.places import local_path, place_of
 from deltastore.store.recording import DENSITY, Recording
 from deltastore.store.texts import globs
@@ -137,5 +136,4 @@ class Importing(Recording):
     def _remembered(self) -> Remembered:
         from deltastore.ingest.remembering import Remembered
 
-        folder = (self._cache or user_cache()) / "imports"
-        return Remembered(folder / f"{self.store_id}.jsonl")
+        return Remembered(self._cache / "imports" / f"{self.store_id}.jsonl")

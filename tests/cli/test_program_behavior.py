@@ -263,5 +263,5 @@ def test_completion_prints_clicks_script(program: Any) -> None:
 
 def test_commands_that_do_not_exist_yet_are_not_shown(program: Any) -> None:
     text = program().out + program("--help").out
-    for name in ("merge", "import", "gc", "serve", "push"):
+    for name in ("merge", "gc", "serve", "push"):
         assert f" {name} " not in text
