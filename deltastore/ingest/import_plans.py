@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from deltastore.checkpoints.source import FolderSource
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from deltastore.checkpoints.examining import CheckpointFolder
+    from deltastore.checkpoints.safetensors_header import SafetensorsHeader, TensorEntry
     from deltastore.history.objects import HistoryReader
     from deltastore.history.state import LogState
     from deltastore.ids import CommitId
@@ -171,24 +173,29 @@ class Planner:
             commit = parents[0] if parents else None
 
     def _foreign(self, folder: CheckpointFolder) -> Failure | None:
-        """Why the base that was named does not fit; what `commit` finds out decides."""
-        base = self._version
-        specs = [
-            (file.path, entry.spec)
-            for file in folder.files
-            if file.header
-            for entry in file.header.tensors
-        ]
-        if base is None or not specs:
-            return None
-        pairs = ((base.counterpart(path, spec.name), spec) for path, spec in specs)
-        if any(found and found.entry.spec.shape == spec.shape for found, spec in pairs):
+        """Why the base that was named cannot fit; what `commit` finds out decides."""
+        shapes = {_shape(entry) for file in folder.files for entry in _entries(file.header)}
+        if self._version is None or not shapes or shapes & self._base_shapes:
             return None
         return Failure(
             "incompatible",
-            "no tensor here has the name and shape of one in the base",
+            "no tensor here has the shape of one in the base",
             "name the version this was trained from, or say --base none",
         )
+
+    @cached_property
+    def _base_shapes(self) -> frozenset[tuple[int, ...]]:
+        files = self._version.weights if self._version is not None else ()
+        return frozenset(_shape(entry) for file in files for entry in _entries(file.header))
+
+
+def _entries(header: SafetensorsHeader | None) -> Sequence[TensorEntry]:
+    return header.tensors if header is not None else ()
+
+
+def _shape(entry: TensorEntry) -> tuple[int, ...]:
+    """Sorted: a base's tensors may be the other way round."""
+    return tuple(sorted(entry.spec.shape))
 
 
 def failure_of(reason: DeltastoreError) -> Failure:

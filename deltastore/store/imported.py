@@ -83,8 +83,8 @@ def done_item(planned: Planned, done: Commit, base: str) -> ImportedItem:
 
 
 def _reason(done: Commit, base: str) -> str:
-    if base not in _REASONS:
-        return "named"
-    if base == "none":
-        return _REASONS["none"]
-    return "" if done.base is None else "the parent's"
+    if base != "auto":
+        return _REASONS.get(base, "named")
+    if done.base is None:
+        return "nothing near enough"
+    return done.found_base.reason if done.found_base else "the parent's"

@@ -53,7 +53,7 @@ class Importing(Recording):
             to: `namespace/{name}[@branch]`; `{name}` is the last part of a checkpoint's path,
                 `{path}` the whole of it below its source with `-` for `/`.
             base: revision that all were fine-tuned from; `none`; `auto` for the nearest version in
-                the store, where this version of the program can find it.
+                the store, those committed just before among them.
             include: globs of files that are left out by default.
             exclude: globs of files or folders to leave out.
             message: of the commits; where each came from when None.
@@ -89,7 +89,7 @@ class Importing(Recording):
                 opened,
                 to=f"{found.candidate.model}@{found.candidate.branch}",
                 message=message or f"imported from {source}",
-                base=None if planner.base == "auto" else planner.base,
+                base=planner.base,
                 metadata={SOURCE_KEY: source, VERSION_KEY: found.candidate.version},
                 preview=preview,
                 author=author,

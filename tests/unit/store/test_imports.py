@@ -12,6 +12,7 @@ from safetensors.numpy import save
 import deltastore
 from deltastore.checkpoints.trees import LocalTree
 from deltastore.errors import NotFoundError, UnreachableError, UnsupportedError, UsageError
+from tests.docs.fixtures import small_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -266,3 +267,19 @@ def test_wrong_arguments_stop_before_anything_is_written(
     with pytest.raises(error):
         store.import_(*named, **arguments)
     assert store.ls().models == ()
+
+
+def test_bases_are_found_among_what_came_before(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "zoo").mkdir()
+    with small_models(tmp_path / "zoo"):
+        for age, name in enumerate(("llama", "ft-math", "ft-code")):
+            os.utime(tmp_path / "zoo" / name / "model.safetensors", (age, age))
+        plan = store.import_(tmp_path / "zoo", to="team/{name}", dry_run=True)
+        assert {item.reason for item in plan.items} == {"looked for when it is committed"}
+        done = store.import_(tmp_path / "zoo", to="team/{name}")
+    first, *rest = done.items
+    assert (first.model, first.base, first.reason) == ("team/llama", None, "nothing near enough")
+    for item in rest:
+        assert (item.base, item.base_name) == (first.commit, "team/llama@main")
+        assert item.reason not in ("", "the parent's", "named")
+        assert item.stored_bytes < first.stored_bytes / 2
