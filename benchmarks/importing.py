@@ -2,7 +2,7 @@
 
 The server is moto's, in a process of its own; requests are counted in its access log.
 
-Usage: python benchmarks/importing.py [--fine-tunes N] [--copies N] [--kills N] [--megabytes N]
+Usage: python -m benchmarks.importing [--fine-tunes N] [--copies N] [--kills N] [--megabytes N]
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from tests.docs.fixtures import bucket, safetensors_bytes
 
-from tests.docs.fixtures import bucket, safetensors_bytes  # noqa: E402 - found from the root
+ROOT = Path(__file__).resolve().parent.parent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
