@@ -44,13 +44,19 @@ These options are accepted before and after every command:
 
 def page() -> str:
     """The whole page."""
-    context = click.Context(cli, info_name="deltastore")
+    context = context_of(cli)
     parts = [INTRODUCTION, table(cli, context, shared=True) + "\n"]
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
         if command is not None:
-            parts.append(section(command, click.Context(command, context, info_name=name)))
+            parts.append(section(command, context_of(command, context)))
     return "\n".join(parts)
+
+
+def context_of(command: click.Command, parent: click.Context | None = None) -> click.Context:
+    """As the program makes it: click keeps the first help option that a context asks for."""
+    name = command.name or "deltastore"
+    return click.Context(command, parent, info_name=name, **command.context_settings)
 
 
 def section(command: click.Command, context: click.Context) -> str:
