@@ -23,14 +23,15 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 import numpy as np
 
-from tests.docs.fixtures import bucket, safetensors_bytes
+from tests.docs.buckets import bucket
+from tests.docs.models import safetensors_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.docs.fixtures import Weights
+    from tests.docs.models import Weights
 
 TREE = "s3://team-models/tree"
 PROGRAM = "from deltastore_cli.main import main; main()"

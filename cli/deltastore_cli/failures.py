@@ -12,6 +12,7 @@ import click
 import deltastore
 from deltastore.errors import DeltastoreError
 from deltastore_cli.credentials import redact
+from deltastore_cli.quantities import abbreviated
 from deltastore_cli.terminal import paint, printable
 
 __all__ = ["Failure", "failure_of"]
@@ -49,7 +50,7 @@ class Failure:
 
 
 def _indented(text: str) -> str:
-    return printable(text, lines=True).rstrip("\n").replace("\n", "\n       ")
+    return printable(abbreviated(text), lines=True).rstrip("\n").replace("\n", "\n       ")
 
 
 def failure_of(error: BaseException) -> Failure:

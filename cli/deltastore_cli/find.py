@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deltastore.errors import UsageError
 from deltastore_cli.commands import Command
-from deltastore_cli.found_tables import found_text
+from deltastore_cli.found_tables import csv_text, found_text, records_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deltastore.results import Table
     from deltastore_cli.invocation import Invocation
 
 __all__ = ["find"]
+
+_FORMS: dict[str, Callable[[Table], str]] = {
+    "table": found_text,
+    "csv": csv_text,
+    "json": records_text,
+}
 
 
 @click.command(
@@ -29,6 +39,14 @@ __all__ = ["find"]
 @click.option("--ascending", is_flag=True, help="Smallest or oldest first.")
 @click.option("--tips", is_flag=True, help="Only what a branch or tag stands on.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most N.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(tuple(_FORMS)),
+    default="table",
+    show_default=True,
+    help="How versions are printed; csv and json: whole ids, for programs.",
+)
 @click.pass_obj
 def find(
     call: Invocation,
@@ -37,6 +55,7 @@ def find(
     ascending: bool,
     tips: bool,
     limit: int | None,
+    form: str,
 ) -> None:
     """Find versions by what was recorded of them, newest first.
 
@@ -45,6 +64,8 @@ def find(
     minus before a term turns it round, `or` begins another set of terms. Quote the whole: shells
     read > and * themselves.
     """
+    if call.json and form == "csv":
+        raise UsageError("--json and --format csv: which one?", hint="leave out one of them")
     with call.open() as store:
         found = store.find(" ".join(query), sort=sort, ascending=ascending, tips=tips, limit=limit)
-        call.answer(found, found_text)
+        call.answer(found, _FORMS[form])

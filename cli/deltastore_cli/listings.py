@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deltastore_cli.quantities import counted, ratio_text, size_text
+from deltastore_cli.quantities import abbreviated, counted, ratio_text, size_text
 from deltastore_cli.summaries import SHORT
 from deltastore_cli.tables import table_text
 from deltastore_cli.terminal import paint, printable, text_width
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from deltastore.results import (
         FileInfo,
+        Finding,
         Fsck,
         Listing,
         ModelInfo,
@@ -100,13 +101,19 @@ def fsck_text(found: Fsck) -> str:
     checked = ", ".join(_checked(name, count) for name, count in found.checked.items())
     if found.ok:
         return _folded(f"checked {checked or 'nothing'}: {paint('all is well', 'good')}") + "\n"
-    rows = [(item.kind, item.object, item.detail) for item in found.findings]
+    rows = [_finding(item) for item in found.findings]
     verdict = paint(counted(len(rows), "finding"), "bad")
     return (
         _folded(f"checked {checked}: {verdict}")
         + "\n"
         + table_text(("kind", "object", "detail"), rows, styles=("bad", "id"))
     )
+
+
+def _finding(found: Finding) -> tuple[str, str, str]:
+    """Short ids, and no object named twice."""
+    detail = found.detail.removeprefix(found.object).lstrip(",: ")
+    return found.kind, abbreviated(found.object), abbreviated(detail)
 
 
 def _folded(sentence: str) -> str:

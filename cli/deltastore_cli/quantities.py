@@ -1,7 +1,8 @@
-"""Sizes, counts and ratios as people read them."""
+"""Sizes, counts, ratios and ids as people read them."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "abbreviated",
     "counted",
     "first_of",
     "parse_size",
@@ -23,6 +25,15 @@ __all__ = [
 ]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+# whole in the name of a file, which is how it is found
+_WHOLE_ID = re.compile(r"(?<![/\w])([0-9a-f]{12})[0-9a-f]{52}(?![\w.])")
+
+
+def abbreviated(sentence: str) -> str:
+    """Its ids by the twelve digits that people see; those in paths stay whole."""
+    return _WHOLE_ID.sub(r"\1", sentence)
 
 
 def size_text(count: float) -> str:

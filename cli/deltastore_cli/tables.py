@@ -27,6 +27,9 @@ def table_text(
 ) -> str:
     """A table without lines, two columns in from the left, ended by a line feed.
 
+    A column without a header and with nothing in it is left out: rich counts its padding when it
+    lays out the table and not when it measures it, and then breaks cells that have room.
+
     Args:
         headers: one per column; all empty: no header row.
         rows: cells; any text, made safe to print here.
@@ -35,10 +38,20 @@ def table_text(
     """
     from rich.text import Text
 
-    table = _columns(headers, right, styles)
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+    cells = [[printable(cell) for cell in row] for row in rows]
+    kept = [place for place, header in enumerate(headers) if header or any(_at(cells, place))]
+    table = _columns(
+        [headers[place] for place in kept],
+        [kept.index(place) for place in right if place in kept],
+        [styles[place] if place < len(styles) else "" for place in kept],
+    )
+    for row in cells:
+        table.add_row(*(Text(row[place]) for place in kept))
     return _on_paper(table)
+
+
+def _at(rows: Iterable[Sequence[str]], place: int) -> Iterable[str]:
+    return (row[place] for row in rows)
 
 
 def _columns(headers: Sequence[str], right: Sequence[int], styles: Sequence[str]) -> Table:

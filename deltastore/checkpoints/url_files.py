@@ -46,7 +46,7 @@ class UrlFile:
     @property
     def name(self) -> str:
         """Its URL."""
-        return self._place.where(self._listed.path)
+        return self._place.name(self._listed)
 
     @property
     def size(self) -> int:
@@ -88,9 +88,9 @@ class UrlFile:
         try:
             found = self._place.look(self._listed)
         except MissingObjectError:
-            raise self._place.changed(self._listed.path) from None
+            raise self._place.changed(self._listed) from None
         if (found.size, found.version) != (self._listed.size, self._listed.version):
-            raise self._place.changed(self._listed.path)
+            raise self._place.changed(self._listed)
 
     def close(self) -> None:
         """Forget what was read ahead."""
@@ -167,7 +167,7 @@ class UrlOrigin:
     @property
     def name(self) -> str:
         """Its URL."""
-        return self.place.where(self.listed.path)
+        return self.place.name(self.listed)
 
     @property
     def size(self) -> int:

@@ -25,7 +25,7 @@ def no_such_model(model: str, state: LogState) -> NotFoundError:
     if not models:
         hint = "this store has no models yet; deltastore commit FOLDER --to NAMESPACE/NAME"
     elif close:
-        hint = f"Did you mean {' or '.join(close)}?"
+        hint = f"did you mean {' or '.join(close)}?"
     else:
         hint = f"models here: {_listed(models)}"
     return NotFoundError(f"{model}: no such model", hint=hint)
@@ -42,7 +42,7 @@ def no_such_name(
     if branches and (not tags or not close):
         parts.append(f"branches of this model: {_listed(branches)}.")
     if close:
-        parts.append(f"Did you mean {model}@{close[0]}?")
+        parts.append(f"{'Did' if parts else 'did'} you mean {model}@{close[0]}?")
     return NotFoundError(f"{model}@{name}: no such branch, tag or commit", hint=" ".join(parts))
 
 

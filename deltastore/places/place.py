@@ -116,7 +116,7 @@ class Place:
         Raises:
             MissingObjectError: it is gone.
         """
-        info = self._call(file.path, lambda: self.filesystem.info(file.key))
+        info = self._requests.call(self.name(file), lambda: self.filesystem.info(file.key))
         return self._listed(file.path, {**info, "name": file.key})
 
     def find(self, path: str) -> Listed | None:
@@ -137,13 +137,13 @@ class Place:
         """
         request = partial(self._read, file, start, start + length)
         try:
-            data: bytes = self._call(file.path, request, size=length)
+            data: bytes = self._requests.call(self.name(file), request, size=length)
         except MissingObjectError:
-            raise self.changed(file.path) from None
+            raise self.changed(file) from None
         if len(data) > length:
-            raise UnsupportedError(f"{self.where(file.path)}: the server ignores ranges")
+            raise UnsupportedError(f"{self.name(file)}: the server ignores ranges")
         if len(data) < length:
-            raise self.changed(file.path)
+            raise self.changed(file)
         return data
 
     def later(self, file: Listed, start: int, length: int) -> Future[bytes]:
@@ -155,13 +155,18 @@ class Place:
         return posixpath.join(self._root, path)
 
     def where(self, path: str) -> str:
-        """What errors call a file."""
+        """What errors call what is below this place."""
         return self.url if self.url.endswith(f"/{path}") else f"{self.url}/{path}"
 
-    def changed(self, path: str) -> InvalidError:
+    def name(self, file: Listed) -> str:
+        """What errors call a listed file, whichever folder below this place its path begins at."""
+        below = _key(file.key).removeprefix(_key(self._root)).lstrip("/")
+        return self.where(below or file.path)
+
+    def changed(self, file: Listed) -> InvalidError:
         """The error for a file that is not as it was listed."""
         return InvalidError(
-            f"{self.where(path)}: changed while it was being read",
+            f"{self.name(file)}: changed while it was being read",
             hint="wait until whatever writes it is done, then run it again",
         )
 
@@ -179,8 +184,8 @@ class Place:
                 f"{self.where(path)}: there is no such bucket or folder", hint="make it first"
             ) from reason
 
-    def _call(self, path: str, request: Callable[[], Any], *, size: int = 0) -> Any:
-        return self._requests.call(self.where(path), request, size=size)
+    def _call(self, path: str, request: Callable[[], Any]) -> Any:
+        return self._requests.call(self.where(path), request)
 
     def _found(self) -> dict[str, dict[str, Any]]:
         """What is below, by its path in the file system."""

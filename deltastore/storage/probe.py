@@ -11,7 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deltastore.errors import DeltastoreError, MissingObjectError, NoSpaceError, StorageError
+from deltastore.errors import (
+    AccessDeniedError,
+    DeltastoreError,
+    MissingObjectError,
+    NoSpaceError,
+    StorageError,
+)
 from deltastore.storage.backend import Capabilities
 
 if TYPE_CHECKING:
@@ -83,7 +89,7 @@ def _verdict(races: list[_Race]) -> Capabilities:
 def _reads(backend: Backend, key: str) -> str:
     """Write and read one object; what is wrong with that, or an empty string."""
     body = secrets.token_bytes(_FILL)
-    if not backend.put_if_absent(key, body):
+    if not _first_write(backend, key, body):
         return "an object that was never written is already there"
     if backend.get(key, max_bytes=2 * _FILL) != body:
         return "what was written is not what is read"
@@ -91,6 +97,21 @@ def _reads(backend: Backend, key: str) -> str:
     found = [*backend.get_ranges(key, ranges), backend.get_range(key, 1000, 500)]
     expected = [body[start : start + length] for start, length in [*ranges, ranges[1]]]
     return "" if found == expected else "ranged reads return other bytes than were asked for"
+
+
+def _first_write(backend: Backend, key: str, body: bytes) -> bool:
+    """Write the first object; whoever may not is told that reading is another matter.
+
+    Raises:
+        AccessDeniedError: nothing may be written.
+    """
+    try:
+        return backend.put_if_absent(key, body)
+    except AccessDeniedError as reason:
+        raise AccessDeniedError(
+            f"{reason} (nothing can be written there)",
+            hint="reading may still work; deltastore doctor says which credentials these are",
+        ) from reason
 
 
 def _creates_once(backend: Backend, key: str) -> str:

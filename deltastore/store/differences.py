@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltastore.checkpoints.source import FolderSource
@@ -66,7 +67,7 @@ def difference(
 
 
 def _parent_of(session: Session, text: str, resolve: Callable[[str], Resolved]) -> str:
-    commit = resolve(text).commit
+    commit = _resolved(text, resolve).commit
     parents = session.history.header(commit).parents
     if not parents:
         raise NotFoundError(
@@ -85,11 +86,26 @@ def _open(
     if is_path(text):
         folder = scan_path(text, options, include=include)
         return _Named(SourceSide(FolderSource(folder)), text)
-    found = resolve(text)
+    found = _resolved(text, resolve)
     version = session.version(found.commit)
     name = found.branch or found.tag
     label = f"{found.model}@{name} {short(found.commit)}" if name else short(found.commit)
     return _Named(VersionSide(version, session.reader(version)), label, version.header.base)
+
+
+def _resolved(text: str, resolve: Callable[[str], Resolved]) -> Resolved:
+    """What a revision names; who meant a folder of that name is told how to write it."""
+    try:
+        return resolve(text)
+    except NotFoundError as error:
+        if text and "\0" not in text and Path(text).exists():
+            hint = f"a revision was looked for; the {_kind(text)} here is ./{text}"
+            raise NotFoundError(str(error), hint=hint) from None
+        raise
+
+
+def _kind(text: str) -> str:
+    return "folder" if Path(text).is_dir() else "file"
 
 
 def _base_reader(session: Session, base: CommitId | None) -> Callable[[NamedTensor], Bytes | None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from deltastore.results import Commit, FoundBase, KeptWhole, RevertResult, TensorCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from deltastore.history.views import RefNames
     from deltastore.ids import CommitId
@@ -71,15 +71,17 @@ def commit_result(
         kept_whole=_kept_whole(written),
         dense_names=written.dense_names if written else (),
         warnings=(*opened.warnings, *_too_deep(written)),
-        found_base=_found_base(done),
+        found_base=_found_base(done, _kept_whole(written)),
     )
 
 
-def _found_base(done: Committed) -> FoundBase | None:
+def _found_base(done: Committed, kept_whole: Sequence[KeptWhole]) -> FoundBase | None:
+    """Both ratios are of the whole commit, so files that no base makes smaller count in both."""
     found, stored = done.found, done.stored_bytes
     if found is None:
         return None
     predicted = max(1.0, PREVIEW_SHARE * found.predicted_bytes)
+    predicted += sum(file.stored_bytes for file in kept_whole)
     ratio = done.logical_bytes / stored if done.written is not None and stored else None
     return FoundBase(found.reason, found.considered, done.logical_bytes / predicted, ratio)
 

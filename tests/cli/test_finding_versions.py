@@ -195,3 +195,17 @@ def test_on_a_real_store(program: Program, monkeypatch: pytest.MonkeyPatch, tmp_
         assert words in error["message"]
         assert words in ran.err
         assert error["hint"]
+
+
+def test_find_for_programs_has_whole_ids(asked: FakeStore, program: Program) -> None:
+    lines = program("find", "mmlu>0.6", "--format", "csv").out.splitlines()
+    assert lines[0] == "model,branch,commit,time,author,message,metric.mmlu"
+    assert lines[1].startswith(f'me/math,"main, v1",{ID},')
+    records = json.loads(program("find", "mmlu>0.6", "--format", "json").out)
+    assert [record["model"] for record in records] == ["me/math", None]
+
+
+def test_find_in_two_forms_is_one_too_many(asked: FakeStore, program: Program) -> None:
+    ran = program("find", "mmlu>0.6", "--format", "csv", "--json")
+    assert (ran.code, json.loads(ran.out)["error"]["kind"]) == (2, "usage")
+    assert asked.calls == []

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deltastore_cli.quantities import (
+    abbreviated,
     counted,
     first_of,
     parse_size,
@@ -91,3 +92,17 @@ def test_sizes_are_parsed(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        (f"pack {'ab' * 32}, block 0", "pack abababababab, block 0"),
+        (f"{'ab' * 32} and {'cd' * 32}", "abababababab and cdcdcdcdcdcd"),
+        (f"packs/ab/{'ab' * 32}.safetensors: cut", f"packs/ab/{'ab' * 32}.safetensors: cut"),
+        (f"{'ab' * 33} is none", f"{'ab' * 33} is none"),
+        ("abababababab is short", "abababababab is short"),
+    ],
+)
+def test_ids_in_sentences_have_twelve_digits_and_in_paths_all(sentence: str, shown: str) -> None:
+    assert abbreviated(sentence) == shown

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Page", "Step", "mismatches", "normalized", "parse", "run", "stray_prompts"]
+__all__ = [
+    "Page",
+    "Step",
+    "blocks",
+    "matches",
+    "mismatches",
+    "normalized",
+    "parse",
+    "run",
+    "stray_prompts",
+]
 
 _FENCE = re.compile(r"^ *(`{3,}|~{3,})(.*)$")
 _FIXTURE = re.compile(r"^<!-- session: ([a-z0-9-]+) -->$")
@@ -42,7 +52,8 @@ _NORMAL_FORMS = (
     (re.compile(r"\b\d+(\.\d+)? ?(ms|s|min|h)\b"), "TIME"),
     (re.compile(r"\b[\d,]+(\.\d+)? ?([kMGT]i?B|B|bytes?)\b(/s)?"), "SIZE"),
     (re.compile(r"\b\d+(\.\d+)?x(?=\W|$)"), "RATIO"),
-    (re.compile(r"\b[0-9a-f]{7,64}\b"), "ID"),
+    (re.compile(r"\bpacks/[0-9a-f]{2}/"), "packs/"),
+    (re.compile(r"\b([0-9a-f]{7,64}\b|[0-9a-f]{6}\.\.\.)"), "ID"),
     (re.compile(r"[ \t]+"), " "),
 )
 
@@ -92,12 +103,12 @@ def parse(text: str) -> Page:
         ValueError: output before the first command of a block.
     """
     fixtures = [match[1] for line in text.splitlines() if (match := _FIXTURE.match(line))]
-    steps = [step for block in _blocks(text) for step in _steps(block)]
+    steps = [step for block in blocks(text) for step in _steps(block)]
     return Page(tuple(fixtures), tuple(_with_echoed_codes(steps)))
 
 
-def _blocks(text: str) -> Iterable[list[tuple[int, str]]]:
-    """Numbered lines of each `console` block, without the block's own indentation."""
+def blocks(text: str, wanted: str = "console") -> Iterable[list[tuple[int, str]]]:
+    """Numbered lines of each block of a language, without the block's own indentation."""
     block: list[tuple[int, str]] = []
     fence, language, indent = "", "", 0
     for number, line in enumerate(text.splitlines(), start=1):
@@ -106,7 +117,7 @@ def _blocks(text: str) -> Iterable[list[tuple[int, str]]]:
             fence, language = match[1], match[2].strip()
             indent, block = len(line) - len(line.lstrip()), []
         elif fence and line.strip() == fence:
-            if language == "console":
+            if language == wanted:
                 yield block
             fence = ""
         elif fence:
@@ -140,7 +151,7 @@ def _with_echoed_codes(steps: Sequence[Step]) -> Iterable[Step]:
 
 def stray_prompts(text: str) -> list[int]:
     """Lines that look like a session (`$ deltastore`) outside every `console` block."""
-    inside = {number for block in _blocks(text) for number, _ in block}
+    inside = {number for block in blocks(text) for number, _ in block}
     lines = enumerate(text.splitlines(), start=1)
     prompt = re.compile(r"^[\s>]*\$ deltastore\b")
     return [number for number, line in lines if prompt.match(line) and number not in inside]
@@ -189,7 +200,8 @@ def normalized(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
 
 
-def _matches(expected: Sequence[str], output: str) -> bool:
+def matches(expected: Sequence[str], output: str) -> bool:
+    """Whether output is what a page expects, in normal form; `...` stands for any text."""
     pattern = ""
     for line in normalized("\n".join(expected)).splitlines():
         if line.strip() == "...":
@@ -216,7 +228,7 @@ def _difference(step: Step, outcome: Outcome) -> str:
         return f"did not run to its end\n{outcome.output}"
     if outcome.exit_code != step.exit_code:
         return f"exit {outcome.exit_code}, the page says {step.exit_code}\n{outcome.output}"
-    if not _matches(step.expected, outcome.output):
+    if not matches(step.expected, outcome.output):
         shown = "\n".join(step.expected)
         return f"--- the page says\n{shown}\n--- the terminal says\n{outcome.output}"
     return ""

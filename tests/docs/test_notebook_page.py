@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.docs.fixtures import small_store
+from tests.docs.models import small_store
 from tests.unit.store.test_notebooks import a_kernel
 
 if TYPE_CHECKING:

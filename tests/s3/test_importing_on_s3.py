@@ -103,6 +103,8 @@ def test_what_can_be_is_committed_and_nothing_is_read_again(
     assert len(done.new) == len(done.items) == FINE_TUNES + COPIES
     kinds = {item.item.removeprefix(f"{tree}/"): item.kind for item in done.failed}
     assert kinds == {"cut": "invalid", "scrambled": "invalid", "alien": "incompatible"}
+    cut = next(item for item in done.failed if item.item == f"{tree}/cut")
+    assert cut.message.startswith(f"{tree}/cut/model.safetensors: the header describes ")
     assert set(commits(store).values()) == {1}
     copies = [item for item in done.items if "/copy-" in item.source]
     assert max(item.stored_bytes for item in copies) < min(

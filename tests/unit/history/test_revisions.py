@@ -199,7 +199,7 @@ def test_what_is_not_found_comes_with_suggestions() -> None:
     )
     assert hint_of("me/x@dddd")[1].startswith("tags of this model")
     assert hint_of("me/x", state_with(heads_mian=A))[1].endswith("Did you mean me/x@mian?")
-    assert hint_of("me/othr") == ("me/othr: no such model", "Did you mean me/other?")
+    assert hint_of("me/othr") == ("me/othr: no such model", "did you mean me/other?")
     assert hint_of("zzz/q")[1] == "models here: me/other, me/x"
     assert "no models yet" in hint_of("a/b", LogState(0, None, ""))[1]
     assert "no commit begins so" in hint_of("ddddddd")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 
@@ -153,3 +154,13 @@ def test_a_copy_in_another_precision_takes_next_to_nothing(zoo: Store) -> None:
     done = zoo.commit(single(tuned(model(2), 201)), to="new/single", message="saved in fp32")
     assert done.base == zoo.resolve("me/m2-t1")
     assert done.stored_bytes < 0.1 * done.logical_bytes
+
+
+def test_files_that_no_base_makes_smaller_count_in_both_ratios(zoo: Store, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    state = np.random.default_rng(0).bytes(3_000_000)
+    (tmp_path / "files" / "optimizer.pt").write_bytes(state)
+    done = zoo.commit(tuned(model(1), 7), to="new/one", message="m", files=tmp_path / "files")
+    assert done.found_base is not None
+    assert done.found_base.ratio is not None
+    assert done.found_base.predicted_ratio < 1.5 * done.found_base.ratio

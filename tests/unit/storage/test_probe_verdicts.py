@@ -174,3 +174,17 @@ def test_one_probe_per_process_and_place() -> None:
     assert MemoryBackend("memory://verdicts/once").capabilities() == found[0]
     assert backend.traffic.requests == spent
     assert len(set(map(id, found))) == 1
+
+
+class ReadOnly(MemoryBackend):
+    """Lets everybody read and nobody write."""
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        del data
+        raise AccessDeniedError(f"{self.url}: {key}: access denied: no")
+
+
+def test_who_may_not_write_is_told_that_reading_is_another_matter() -> None:
+    with pytest.raises(AccessDeniedError, match="nothing can be written there") as caught:
+        probe(ReadOnly("memory://read-only"))
+    assert "reading may still work" in caught.value.hint

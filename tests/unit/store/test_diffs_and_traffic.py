@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import deltastore
+from deltastore.errors import NotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,3 +59,22 @@ def test_finding_the_version_counts_as_read(operation: str, tmp_path: Path) -> N
     fetched, requests = fresh._traffic_since(before)
     assert (done.fetched_bytes, done.requests) == (fetched, requests)
     assert requests
+
+
+def test_a_folder_without_a_slash_in_front_is_a_revision_and_the_hint_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "me" / "new").mkdir(parents=True)
+    with deltastore.init(tmp_path / "store", threads=1) as store:
+        store.commit(WEIGHTS, to="me/old", message="m")
+        with pytest.raises(NotFoundError, match="me/new: no such model") as caught:
+            store.diff("me/old", "me/new")
+        assert caught.value.hint == "a revision was looked for; the folder here is ./me/new"
+        (tmp_path / "me" / "file").write_text("x")
+        with pytest.raises(NotFoundError) as caught:
+            store.diff("me/file")
+        assert "the file here is ./me/file" in caught.value.hint
+        with pytest.raises(NotFoundError) as caught:
+            store.diff("me/odl")
+        assert caught.value.hint == "did you mean me/old?"

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 import deltastore
 from deltastore.checkpoints.trees import LocalTree
 from deltastore.errors import NotFoundError, UnreachableError, UnsupportedError, UsageError
-from tests.docs.fixtures import small_models
+from tests.docs.models import small_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
