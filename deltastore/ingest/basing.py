@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from deltastore.errors import IntegrityError, UnsupportedError
@@ -45,6 +46,13 @@ class Based:
     commit: CommitId | None = None
     found: Likeness | None = None
     pairs: Mapping[Place, Counterpart] = field(default_factory=dict)
+
+    def opened(self, session: Session) -> KnownVersion | None:
+        """The base as something to build on, if there is one."""
+        if self.commit is None:
+            return None
+        known = open_known(session, self.commit, self.pairs)
+        return replace(known, proposed=self.found is not None)
 
 
 def open_known(
@@ -94,17 +102,27 @@ def _nearest(
         return Based()
     own = set(_behind(session, parent)) if parent else set()
     for found in find_bases(sampled, index, without=own):
-        try:
-            known = open_known(session, found.commit)
-        except (IntegrityError, UnsupportedError):
-            continue  # damage in what was only proposed is no reason to fail
-        older = known.version.header.base
-        if found.same and older is not None:  # a copy is based on what the original is based on
-            return Based(older, found, _pairs_with(session, request, older, source))
-        pairs = _pairs(known, sampled, found)
-        if _usable(known, found):
-            return Based(found.commit, found, pairs)
+        with suppress(IntegrityError, UnsupportedError):  # damage in a proposal fails nothing
+            based = _based_on(session, request, source, sampled, found)
+            if based is not None:
+                return based
     return Based()
+
+
+def _based_on(
+    session: Session,
+    request: Request,
+    source: TensorSource,
+    sampled: SampledSource,
+    found: Likeness,
+) -> Based | None:
+    """A version that was found as a base; None if most of it is too far from a keyframe."""
+    known = open_known(session, found.commit)
+    older = known.version.header.base
+    if found.same and older is not None:  # a copy is based on what the original is based on
+        return Based(older, found, _pairs_with(session, request, older, source))
+    pairs = _pairs(known, sampled, found)
+    return Based(found.commit, found, pairs) if _usable(known, found) else None
 
 
 def _behind(session: Session, tip: CommitId) -> Iterator[CommitId]:
@@ -121,14 +139,17 @@ def _behind(session: Session, tip: CommitId) -> Iterator[CommitId]:
 def _pairs_with(
     session: Session, request: Request, base: CommitId, source: TensorSource
 ) -> dict[Place, Counterpart]:
-    """Counterparts in a base that was named, where names and shapes leave some out."""
+    """Counterparts in a base that was named, where names and shapes leave some out.
+
+    Where one matrix is transposed, square ones may be, of which shapes say nothing.
+    """
     known = open_known(session, base)
-    specs = [
-        (file.path, entry.spec)
+    found = [
+        known.counterpart(file.path, entry.spec)
         for file in source.files()
         for entry in (file.header.tensors if file.header else ())
     ]
-    if all(known.counterpart(path, spec) for path, spec in specs):
+    if all(each is not None and not each.source.transposed for each in found):
         return {}
     index = request.index(look=request.look)
     sampled = SampledSource.of(source.files()) if index is not None else SampledSource()
@@ -144,7 +165,7 @@ def _pairs(
     pairs = {}
     for place, match in found.matches.items():
         tensor = known.version.counterpart(*match.place)
-        if tensor is None or (match.named and not match.turned):
+        if tensor is None or (not match.turned and tensor == known.version.counterpart(*place)):
             continue
         pair = paired(tensor, sampled.specs[place], transposed=match.turned)
         if pair is not None:

@@ -23,6 +23,7 @@ from deltastore.ingest.encoding import TensorEncoder
 from deltastore.ingest.known import KnownVersions, Proposals
 from deltastore.ingest.requests import Committed
 from deltastore.ingest.writing import VersionWriter
+from deltastore.ingest.written import prove_whole
 from deltastore.storage.keys import pack_key
 from deltastore.storage.packs import publish
 from deltastore.storage.spool import PackSpool
@@ -211,7 +212,7 @@ class _Commit:
         proposals = Proposals(self.request.find, open_)
         proposals.opened += map(open_, self.request.reuse)
         return KnownVersions(
-            base=open_known(self.session, self.base, self.based.pairs) if self.base else None,
+            base=self.based.opened(self.session),
             parent=open_known(self.session, parent) if parent else None,
             proposals=proposals,
         )
@@ -236,11 +237,12 @@ class _Commit:
             )
 
     def _is_at(self, tip: CommitId | None, manifest: Manifest) -> bool:
-        """Whether a commit has these very files and this base."""
+        """Whether a commit has these very files, and the base if one was named, or none."""
         if tip is None:
             return False
-        header = self.session.history.header(tip)
-        same_base = header.base == (self.base if tip == self.tip else self._base(tip))
+        header, request = self.session.history.header(tip), self.request
+        named = request.base is not None or not request.inherit
+        same_base = not named or header.base == request.base
         return same_base and header.manifest == bytes_digest(manifest.encode())
 
     def _nothing_new(self, tip: CommitId) -> Committed:
@@ -257,6 +259,7 @@ class _Commit:
     def _record(self, written: WrittenVersion, folder: Path) -> Committed:
         packs = {placement.pack for placement in written.placements}
         relied = Relied(packs=frozenset(packs - self.mine))
+        prove_whole(written)
         txn = new_token()
 
         def compose(state: LogState) -> Draft:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deltastore.codecs.blocks import as_words
 from deltastore.errors import IntegrityError, UnsupportedError
-from deltastore.ids import parse_json
+from deltastore.ids import parse_json, short
 from deltastore.ingest.encoding import Reference
 from deltastore.ingest.pairing import paired
 from deltastore.materialize.closure import MAX_DEPTH
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from deltastore.materialize.versions import Version
     from deltastore.specs import TensorSpec
     from deltastore.storage.records import Input
+
+LOGGER = logging.getLogger("deltastore")
 
 __all__ = ["KnownVersion", "KnownVersions", "Proposals"]
 
@@ -47,11 +50,13 @@ class KnownVersion:
         reader: of its tensors.
         pairs: (path, name) of tensors of the new version, and what stands for them here where names
             do not tell.
+        proposed: nobody named it; what of it is damaged is not referred to.
     """
 
     version: Version
     reader: TensorReader
     pairs: Mapping[tuple[str, str], Counterpart] = field(default_factory=dict)
+    proposed: bool = False
 
     def counterpart(self, path: str, spec: TensorSpec) -> Counterpart | None:
         """Its tensor that stands for one of a new version.
@@ -71,21 +76,41 @@ class KnownVersion:
         return closure[digest].depth + 2 > MAX_DEPTH or steps(closure, digest) >= MAX_STEPS
 
     def reference(self, path: str, spec: TensorSpec) -> Reference | None:
-        """That tensor, read whole and seen so; None without one or if it is too deep."""
+        """That tensor, read whole and seen so; None without one or if it is too deep.
+
+        Raises:
+            IntegrityError: it is damaged, and not of a version that was only proposed.
+        """
         found = self.counterpart(path, spec)
-        if found is None or self.too_deep(found.tensor.digest):
+        try:
+            if found is None or self.too_deep(found.tensor.digest):
+                return None
+            have = found.tensor.entry.spec
+            content = self.reader.read(found.tensor.digest, have)
+        except (IntegrityError, UnsupportedError):
+            if not self.proposed:
+                raise
+            LOGGER.warning("%s, found as the base, is damaged", short(self.version.commit))
             return None
-        have = found.tensor.entry.spec
-        content = self.reader.read(found.tensor.digest, have)
         words = as_words(content.data, DTYPES[have.dtype])
         return Reference(found.source, seen(found.source, words, have, spec))
 
 
-def steps(closure: Closure, digest: Digest) -> int:
-    """Versions between a tensor and a keyframe; a preview and its exact layer are one step."""
-    how = closure[digest].representation
-    inputs = (steps(closure, source.digest) for source in how.inputs)
-    return max(inputs, default=0) + (how.codec != PREVIEW_CODEC and bool(how.inputs))
+def steps(closure: Closure, digest: Digest, known: dict[Digest, int] | None = None) -> int:
+    """Versions between a tensor and a keyframe; a preview and its exact layer are one step.
+
+    Args:
+        closure: of a version.
+        digest: of a tensor in it.
+        known: steps of tensors, filled on the way: one may be the input of many.
+    """
+    known = {} if known is None else known
+    if digest not in known:
+        how = closure[digest].representation
+        inputs = (steps(closure, source.digest, known) for source in how.inputs)
+        own = how.codec != PREVIEW_CODEC and bool(how.inputs)
+        known[digest] = max(inputs, default=0) + own
+    return known[digest]
 
 
 class Proposals:
@@ -161,8 +186,13 @@ class KnownVersions:
         return (*(known for known in both if known), *self.proposals.opened)
 
     def holder(self, digest: Digest) -> KnownVersion | None:
-        """One that has a representation of a digest."""
-        return next((known for known in self.all if digest in known.version.closure), None)
+        """One that a digest can be rebuilt from; of several the one in which it is least deep."""
+        depths = [
+            (kept.depth, at)
+            for at, known in enumerate(self.all)
+            if digest in known.version.closure and (kept := known.version.closure.get(digest))
+        ]
+        return self.all[min(depths)[1]] if depths else None
 
     def preview_of(self, digest: Digest, base: Input, density: str) -> KnownPreview | None:
         """A stored preview of a tensor against that very base tensor, of that density."""

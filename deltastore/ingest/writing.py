@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from deltastore.materialize.tensors import Bytes
     from deltastore.specs import TensorSpec
     from deltastore.storage.packing import SpooledPack
-    from deltastore.storage.records import PackClass, Placement
+    from deltastore.storage.records import PackClass, Placement, Representation
     from deltastore.storage.sketches import Sketch
     from deltastore.storage.spool import PackSpool
 
@@ -130,10 +130,11 @@ class VersionWriter:
         yield from new
         inputs = [source.digest for p in new for source in p.record.inputs]
         outside = [digest for digest in dict.fromkeys(inputs) if digest not in self._written]
-        seen: set[Digest] = set()
+        # by representation: what one version keeps deep another may keep whole
+        seen: set[Representation] = set()
         for kept in self._known.needed([*reused, *outside]):
-            if kept.representation.digest not in seen:
-                seen.add(kept.representation.digest)
+            if kept.representation not in seen:
+                seen.add(kept.representation)
                 yield from kept.placements
 
     def _preview_manifest(self, manifest: Manifest) -> Manifest | None:
@@ -246,7 +247,8 @@ class VersionWriter:
         if preview is not None:
             self._keep_preview(exact.representation.digest, preview)
             self._tally.add_error(encoded.squared_error, encoded.squared_change)
-        self._spool_tensor(self._pack_class(exact, layered=preview is not None), exact)
+        pack_class = self._pack_class(exact, layered=preview is not None)
+        self._spool.add(pack_class, exact.representation, exact.payloads)
         self._written[exact.representation.digest] = kind
         self._count(kind, path, spec)
 
@@ -256,15 +258,29 @@ class VersionWriter:
             return "whole"
         return "preview" if self._density is not None and not layered else "exact"
 
-    def _spool_tensor(self, pack_class: PackClass, encoded: Encoded) -> None:
-        digest = encoded.representation.digest
-        if not self._has(digest):
-            self._spool.add(pack_class, encoded.representation, encoded.payloads)
-            self._written.setdefault(digest, "preview")
-
     def _keep_preview(self, digest: Digest, preview: Encoded) -> None:
-        self._spool_tensor("preview", preview)
-        self._previews[digest] = preview.representation.digest
+        how = preview.representation
+        if not self._is_kept_so(how):
+            self._spool.add("preview", how, preview.payloads)
+            self._written.setdefault(how.digest, "preview")
+        self._previews[digest] = how.digest
+
+    def _is_kept_so(self, how: Representation) -> bool:
+        """Whether a preview is kept already, as one.
+
+        A preview that was committed as a version of its own may be as deep as a tensor can be, and
+        an exact layer is yet to be taken against it.
+        """
+        if self._written.get(how.digest) == "preview":
+            return True
+        holder = self._known.holder(how.digest)
+        if holder is None:
+            return False
+        kept = holder.version.closure[how.digest].representation
+        if (kept.codec, kept.inputs) != (how.codec, how.inputs):
+            return False
+        self._reused[how.digest] = None
+        return True
 
     def _preview_of_stored(self, digest: Digest, path: str, spec: TensorSpec, data: Bytes) -> None:
         """Find or make the preview of a tensor whose exact bits the store has already."""

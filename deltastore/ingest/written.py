@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from deltastore.history.invariant import prove
+from deltastore.history.representations import placed
+
 if TYPE_CHECKING:
     from deltastore.history.manifests import Manifest
     from deltastore.ids import Digest
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from deltastore.storage.records import Placement
     from deltastore.storage.sketches import Sketch
 
-__all__ = ["Tally", "WrittenBlob", "WrittenVersion"]
+__all__ = ["Tally", "WrittenBlob", "WrittenVersion", "prove_whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +96,16 @@ class WrittenVersion:
     too_deep: int
     blobs: tuple[WrittenBlob, ...]
     sketches: tuple[Sketch, ...] = ()
+
+
+def prove_whole(written: WrittenVersion) -> None:
+    """Show that all a version owes can be rebuilt while the packs it relies on are live.
+
+    Raises:
+        IncompatibleError: a tensor is more than 8 steps from one that is kept whole.
+        MissingObjectError: something was neither written nor found.
+    """
+    manifests = (written.manifest, written.preview)
+    needed = {digest for each in manifests if each for digest in each.digests()}
+    packs = {placement.pack for placement in written.placements}
+    prove(needed, placed(written.placements), packs)
