@@ -119,10 +119,19 @@ class StoreReader:
             return None
 
     def _sketches(self, contents: PackContents) -> Iterator[Sketch]:
+        """Those of a pack, at most 256 MiB; damaged ones are left out: they are only hints."""
+        left = MAX_SKETCHES
         for placement in contents.placements:
-            if placement.record.kind is Kind.SKETCHES:
-                data = self._packs.object(placement, max_bytes=MAX_SKETCHES)
+            if placement.record.kind is not Kind.SKETCHES:
+                continue
+            try:
+                data = self._packs.object(placement, max_bytes=left)
                 yield from decode_sketches(data, what=f"pack {contents.pack}")
+            except StorageError:
+                raise
+            except DeltastoreError as reason:
+                logger.info("left out of the catalog: sketches in %s: %s", contents.pack, reason)
+            left -= min(left, placement.record.raw_length)
 
     def _commit(self, item: Item, commit: CommitId) -> CommitRead:
         header = self._history.header(commit)

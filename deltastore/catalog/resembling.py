@@ -40,17 +40,20 @@ _SKETCHES = """
         SELECT i, n, file, name, dtype, shape, k0, k1, k2, k3
         FROM tensors JOIN chosen USING (n) WHERE fidelity & 1 <> 0 AND name IS NOT NULL
     ), known AS (
-        SELECT k0, k1, k2, k3, any_value(plain) AS plain, any_value(turned) AS turned
-        FROM sketches SEMI JOIN wanted USING (k0, k1, k2, k3) GROUP BY k0, k1, k2, k3
+        SELECT k0, k1, k2, k3, dtype, min((plain, turned)) AS words
+        FROM sketches SEMI JOIN wanted USING (k0, k1, k2, k3, dtype) GROUP BY ALL
     ), paths AS (
         SELECT n, file, any_value(path) AS path FROM files SEMI JOIN chosen USING (n)
         WHERE weights AND fidelity & 1 <> 0 GROUP BY n, file
     )
-    SELECT i, path, name, dtype, shape, k0, k1, k2, k3, plain, turned
-    FROM wanted LEFT JOIN known USING (k0, k1, k2, k3) LEFT JOIN paths USING (n, file)
+    SELECT i, path, name, dtype, shape, k0, k1, k2, k3, words[1], words[2]
+    FROM wanted LEFT JOIN known USING (k0, k1, k2, k3, dtype) LEFT JOIN paths USING (n, file)
 """
 
 _SOME = " WHERE shape IN (SELECT shape FROM shapes)"
+
+# of tensors that are equally close the first is taken: which that is must not depend on threads
+_ORDER = " ORDER BY i, file, name"
 
 
 def candidates(
@@ -115,7 +118,7 @@ def sketches(
     connection.register("batch", {"i": numbers, **digest_columns(commits)})
     if shapes is not None:
         _register(connection, shapes)
-    rows = ask(connection, _SKETCHES + (_SOME if shapes is not None else ""))
+    rows = ask(connection, _SKETCHES + (_SOME if shapes is not None else "") + _ORDER)
     for name in ("batch", *(("shapes", "forms") if shapes is not None else ())):
         connection.unregister(name)
     return tuple(_row(commits[i], *rest) for i, *rest in rows)

@@ -52,10 +52,12 @@ def spans(shape: Sequence[int], count: int = PLAIN_SPANS) -> list[tuple[int, int
     so that matrices of different height share the rows they both have.
 
     Args:
-        shape: dimensions of a tensor that is not empty.
+        shape: dimensions of a tensor; an empty one has no places.
         count: number of places.
     """
     rows, columns = _matrix(shape)
+    if not rows * columns:
+        return []
     within = (1 << rows.bit_length() - 1) - 1
     width = min(WIDTH, columns)
     found = []

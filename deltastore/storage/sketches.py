@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deltastore.errors import CorruptError, UsageError
+from deltastore.errors import CorruptError
 from deltastore.ids import Digest
 from deltastore.specs import DTYPES, MAX_RANK, dtype_by_code
 
@@ -17,6 +17,12 @@ __all__ = ["MAX_SKETCHES", "Sketch", "decode_sketches", "encode_sketches"]
 
 MAX_SKETCHES = 1 << 28
 """Bytes of all sketches of one commit."""
+
+MAX_COUNT = 10**6
+"""As many as a version has tensors."""
+
+MAX_WORDS = (256, 64)
+"""Words of the plain and the turned sample."""
 
 _MAGIC = b"DSSKETC1"
 _COUNT = struct.Struct("<I")
@@ -44,37 +50,37 @@ class Sketch:
 
 
 def encode_sketches(sketches: Sequence[Sketch]) -> bytes:
-    """The content of a sketches section.
+    """The content of a sketches section; what is over 256 MiB is left out, from the end."""
+    parts: list[bytes] = []
+    left = MAX_SKETCHES - len(_MAGIC) - _COUNT.size
+    for part in map(_encode, sketches[:MAX_COUNT]):
+        left -= len(part)
+        if left < 0:
+            break
+        parts.append(part)
+    return b"".join((_MAGIC, _COUNT.pack(len(parts)), *parts))
 
-    Raises:
-        UsageError: more than 256 MiB.
-    """
-    parts = [_MAGIC, _COUNT.pack(len(sketches))]
-    for each in sketches:
-        code = DTYPES[each.dtype].code
-        parts += [
-            _HEAD.pack(bytes.fromhex(each.digest), code, len(each.shape)),
-            struct.pack(f"<{len(each.shape)}Q", *each.shape),
-            _LENGTHS.pack(len(each.plain), len(each.turned)),
-            each.plain,
-            each.turned,
-        ]
-    encoded = b"".join(parts)
-    if len(encoded) > MAX_SKETCHES:
-        raise UsageError(f"sketches of {len(encoded)} bytes, at most {MAX_SKETCHES} allowed")
-    return encoded
+
+def _encode(each: Sketch) -> bytes:
+    head = _HEAD.pack(bytes.fromhex(each.digest), DTYPES[each.dtype].code, len(each.shape))
+    shape = struct.pack(f"<{len(each.shape)}Q", *each.shape)
+    lengths = _LENGTHS.pack(len(each.plain), len(each.turned))
+    return head + shape + lengths + each.plain + each.turned
 
 
 def decode_sketches(data: bytes, *, what: str = "sketches") -> tuple[Sketch, ...]:
     """The sketches of a section.
 
     Raises:
-        CorruptError: limits exceeded, truncated, trailing bytes, or an unknown dtype.
+        CorruptError: limits exceeded, truncated, trailing bytes, an unknown dtype, or samples that
+            are not of it.
     """
     if len(data) > MAX_SKETCHES or data[:8] != _MAGIC:
         raise CorruptError(f"{what}: no sketches, or too large")
     try:
         (count,) = _COUNT.unpack_from(data, 8)
+        if count > MAX_COUNT:
+            raise CorruptError(f"{what}: {count} sketches, at most {MAX_COUNT} allowed")
         at, found = 12, list[Sketch]()
         while len(found) < count:
             sketch, at = _decode(data, at, what)
@@ -96,6 +102,9 @@ def _decode(data: bytes, at: int, what: str) -> tuple[Sketch, int]:
     at += 8 * rank
     plain, turned = _LENGTHS.unpack_from(data, at)
     at += _LENGTHS.size
+    for length, most in zip((plain, turned), MAX_WORDS, strict=True):
+        if length % dtype.word_bytes or length > most * dtype.word_bytes:
+            raise CorruptError(f"{what}: {length} bytes are no sample of {dtype.name}")
     end = at + plain + turned
     if end > len(data):
         raise CorruptError(f"{what}: cut off")
