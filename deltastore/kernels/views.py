@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from deltastore.kernels.rounding import Wide, rounded, widened
+from deltastore.kernels.rounding import narrowed, rounded, widened
 
 if TYPE_CHECKING:
     from deltastore.specs import Dtype
@@ -45,10 +45,11 @@ def converted(words: Words, source: Dtype, target: Dtype) -> Words:
 def _converted(words: Words, source: Dtype, target: Dtype) -> Words:
     wide = widened(words, source)
     unknown = np.isnan(wide)
-    with np.errstate(over="ignore", under="ignore"):
-        values: Wide = np.where(unknown, 0, wide).astype(np.float32)
-        if target.name == "F64":
-            values = np.where(unknown, 0, wide).astype(np.float64)
+    values = np.where(unknown, 0, wide)
+    if source.name == "F64":
+        return np.where(unknown, 0, narrowed(values, target))
+    if target.name == "F64":
+        values = values.astype(np.float64)
     return np.where(unknown, 0, rounded(values, target))
 
 
