@@ -97,6 +97,7 @@ class TensorReader:
         self._packs = packs
         self._closure = closure
         self._workers = workers
+        self._family: Family = family
         self._decode = partial(_decode_job, family)
 
     def read(self, digest: Digest, spec: TensorSpec) -> Bytes:
@@ -156,7 +157,7 @@ class TensorReader:
         self, digest: Digest, item: Wanted, chain: dict[Digest, Kept], others: dict[Input, None]
     ) -> None:
         kept = self._closure[digest]
-        _check_fits(kept.representation, item)
+        _check_fits(kept.representation, item, self._family)
         for source in kept.representation.inputs:
             plain = is_plain(source, self._spec(source.digest), item.spec)
             if not plain or self._closure.on_shelf(source.digest):
@@ -233,7 +234,8 @@ def _decode_job(family: Family, job: _Job) -> _Task:
     return task
 
 
-def _check_fits(have: Representation, item: Wanted) -> None:
+def _check_fits(have: Representation, item: Wanted, family: Family) -> None:
+    """Refuse what cannot be decoded before any of its inputs is read."""
     blocks = block_layout(item.spec).count
     fits = have.kind is Kind.TENSOR and have.dtype == item.spec.dtype
     if not fits or have.shape != item.spec.shape or have.blocks != blocks:
@@ -241,6 +243,9 @@ def _check_fits(have: Representation, item: Wanted) -> None:
             f"tensor {item.spec.name!r} ({short(item.digest)}): its representation is for "
             f"{have.dtype} {list(have.shape)}, not {item.spec.dtype} {list(item.spec.shape)}"
         )
+    codec = codec_named(have.codec, family=family)
+    if len(have.inputs) not in codec.input_counts or not codec.supports(DTYPES[have.dtype]):
+        raise CorruptError(f"{have.digest}: {have.codec} is not for this")
 
 
 def _decode_chain(
@@ -260,8 +265,6 @@ def _decode_chain(
         ]
         parameters = _parameters(how.parameters)
         codec = codec_named(how.codec, family=family)
-        if len(inputs) not in codec.input_counts or not codec.supports(dtype):
-            raise CorruptError(f"{how.digest}: {how.codec} is not for this")
         try:
             block = codec.decode(payloads[how.digest], words, inputs, dtype, parameters)
         except CorruptError as reason:
