@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deltastore.results.html import InNotebooks
+
 __all__ = ["FailedItem", "ImportResult", "ImportedItem"]
 
 
@@ -58,7 +60,7 @@ class ImportedItem:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportResult:
+class ImportResult(InNotebooks):
     """What an import did, or would do.
 
     Attributes:
