@@ -13,11 +13,13 @@ import deltastore
 from deltastore.errors import DeltastoreError
 from deltastore_cli.credentials import redact
 from deltastore_cli.quantities import abbreviated
-from deltastore_cli.terminal import paint, printable
+from deltastore_cli.terminal import folded, paint, printable
 
 __all__ = ["Failure", "failure_of"]
 
 INTERRUPTED = 130
+LABEL = 7
+"""Columns of `error: `."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,17 @@ class Failure:
         """For standard error; lines after the first are set under it."""
         if self.kind == "interrupted":
             return printable(self.message, lines=True) + "\n"
-        label = paint("error:", "bad", sys.stderr)
-        lines = [f"{label} {_indented(self.message)}"]
+        told = _under(f"{paint('error:', 'bad', sys.stderr)} ", self.message)
         if self.hint:
-            lines.append(f"{paint('hint:', 'faint', sys.stderr)}  {_indented(self.hint)}")
-        return printable(redact(self.trace), lines=True) + "\n".join(lines) + "\n"
+            told += _under(f"{paint('hint:', 'faint', sys.stderr)}  ", self.hint)
+        return printable(redact(self.trace), lines=True) + told
 
 
-def _indented(text: str) -> str:
-    return printable(abbreviated(text), lines=True).rstrip("\n").replace("\n", "\n       ")
+def _under(label: str, text: str) -> str:
+    """A text behind its label; all lines but the first are set under it."""
+    first, *more = printable(abbreviated(text), lines=True).rstrip("\n").split("\n")
+    lines = [f"{label}{first}", *(f"{'':{LABEL}}{line}" for line in more)]
+    return "".join(f"{folded(line, indent=LABEL, stream=sys.stderr)}\n" for line in lines)
 
 
 def failure_of(error: BaseException) -> Failure:

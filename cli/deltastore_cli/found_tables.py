@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["csv_text", "found_text", "records_text", "rows_text"]
 
 _MORE = "  ... and more"
-_STYLES = {"model": "name", "commit": "id", "branch": "good"}
+_STYLES = {"model": "name", "commit": "id", "branch": "good", "time": "faint"}
 
 
 def found_text(found: Table) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deltastore_cli.quantities import abbreviated, counted, ratio_text, size_text
 from deltastore_cli.summaries import SHORT
 from deltastore_cli.tables import table_text
-from deltastore_cli.terminal import paint, printable, text_width
+from deltastore_cli.terminal import folded, paint, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,11 +99,14 @@ def fsck_text(found: Fsck) -> str:
     """What was checked, and every finding."""
     checked = ", ".join(_checked(name, count) for name, count in found.checked.items())
     if found.ok:
-        return _folded(f"checked {checked or 'nothing'}: {paint('all is well', 'good')}") + "\n"
+        return (
+            folded(f"checked {checked or 'nothing'}: {paint('all is well', 'good')}", indent=2)
+            + "\n"
+        )
     rows = [_finding(item) for item in found.findings]
     verdict = paint(counted(len(rows), "finding"), "bad")
     return (
-        _folded(f"checked {checked}: {verdict}")
+        folded(f"checked {checked}: {verdict}", indent=2)
         + "\n"
         + table_text(("kind", "object", "detail"), rows, styles=("bad", "id"))
     )
@@ -114,17 +116,6 @@ def _finding(found: Finding) -> tuple[str, str, str]:
     """Short ids, and no object named twice."""
     detail = found.detail.removeprefix(found.object).lstrip(",: ")
     return found.kind, abbreviated(found.object), abbreviated(detail)
-
-
-def _folded(sentence: str) -> str:
-    """Broken between words where a terminal is too narrow for it."""
-    return textwrap.fill(
-        sentence,
-        text_width(),
-        subsequent_indent="  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _checked(name: str, count: int) -> str:

@@ -17,7 +17,14 @@ from deltastore_cli.commands import CommandTable, GroupedCommands
 from deltastore_cli.credentials import refuse_credentials
 from deltastore_cli.failures import failure_of
 from deltastore_cli.invocation import Invocation
-from deltastore_cli.terminal import ReaderGoneError, paint, printable, tolerate_any_text
+from deltastore_cli.terminal import (
+    ReaderGoneError,
+    folded,
+    paint,
+    printable,
+    text_width,
+    tolerate_any_text,
+)
 from deltastore_cli.whereabouts import workspace_in_force
 
 if TYPE_CHECKING:
@@ -124,15 +131,18 @@ def _overview(found: dict[str, Any]) -> str:
     store, here = found["store"], found["workspace"]
     title = f"deltastore {deltastore.__version__}: version control for model weights"
     place = f"store: {printable(store)}" if store else "store: none (see deltastore init --help)"
-    lines = [f"{title:<61}  {place}"]
+    facts = [place]
     if here:
         name = f"{here['model']}@{here['branch']}" if here["branch"] else here["model"]
-        lines.append(f"{'':<61}  workspace: {printable(name)}")
+        facts.append(f"workspace: {printable(name)}")
+    lines = [f"{title:<61}  {facts[0]}", *(f"{'':<61}  {fact}" for fact in facts[1:])]
+    if max(map(len, lines)) > text_width():
+        lines = [title, *facts]
     lines += [
         f"  {paint(f'{group:<9}', 'faint')} {'  '.join(names)}" for group, names in COMMANDS.items()
     ]
     lines.append("deltastore COMMAND --help explains a command, with examples")
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{folded(line, indent=12)}\n" for line in lines)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from deltastore_cli.quantities import counted, first_of
 from deltastore_cli.summaries import SHORT, commit_text, short
 from deltastore_cli.tables import table_text
-from deltastore_cli.terminal import paint, printable
+from deltastore_cli.terminal import folded, paint, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,13 +47,13 @@ def ref_move_text(done: RefMoveResult) -> str:
     if done.new is None:
         was = f" (was {short(done.old)})" if done.old else ""
         back = f"      back: deltastore {done.kind} {name} {done.old[:SHORT]}" if done.old else ""
-        return f"{head}  deleted{was}{printable(back)}\n"
+        return folded(f"{head}  deleted{was}{printable(back)}") + "\n"
     if done.old is None:
         return f"{head}  {short(done.new)}  new {done.kind}\n"
     if done.old == done.new:
         return f"{head}  {short(done.new)}  already there\n"
     back = f"back: deltastore undo, or branch -f {printable(name)} {done.old[:SHORT]}"
-    return f"{head}  {short(done.old)} -> {short(done.new)}      {back}\n"
+    return folded(f"{head}  {short(done.old)} -> {short(done.new)}      {back}") + "\n"
 
 
 def remove_text(done: RemoveResult) -> str:
@@ -74,19 +74,19 @@ def rename_text(done: RenameResult) -> str:
     ]
     names = f"{paint(done.origin, 'name')} -> {paint(done.model, 'name')}"
     back = f"back: deltastore undo, or mv {printable(f'{done.model} {done.origin}')}"
-    return f"{names}  {', '.join(counts)}      {back}\n"
+    return folded(f"{names}  {', '.join(counts)}      {back}") + "\n"
 
 
 def undo_text(found: UndoResult) -> str:
     """What would be taken back, or was before."""
     if found.unchanged:
         return f"entry {found.seq} was taken back already; nothing changed\n"
-    return f"would take back {_deed(found)}\n"
+    return folded(f"would take back {_deed(found)}") + "\n"
 
 
 def taking_back_text(found: UndoResult) -> str:
     """What is about to be taken back."""
-    return f"taking back {_deed(found)}\n"
+    return folded(f"taking back {_deed(found)}") + "\n"
 
 
 def taken_back_text(done: UndoResult) -> str:
@@ -165,7 +165,7 @@ def _rows(entries: Iterable[ReflogEntry]) -> Iterable[tuple[str, ...]]:
         yield (
             str(entry.seq),
             ago_text(entry.time),
-            entry.actor,
+            entry.actor.partition(" <")[0] or entry.actor,
             entry.op,
             entry.ref,
             _at(entry.old) or "-",

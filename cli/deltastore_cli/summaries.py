@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltastore_cli.quantities import counted, first_of, ratio_text, share_text, size_text
-from deltastore_cli.terminal import paint, printable
+from deltastore_cli.terminal import folded, paint, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ def short(commit: str) -> str:
 
 
 def _joined(lines: Iterable[str]) -> str:
-    return "".join(f"{line}\n" for line in lines if line)
+    return "".join(f"{folded(line)}\n" for line in lines if line)
 
 
 def init_text(made: InitResult, place: str) -> str:
@@ -164,7 +164,8 @@ def checkout_text(done: CheckoutResult, revision: str) -> str:
     if done.files and done.kept == done.files:
         return f"{_source(revision, done.commit)}  {_all_there(done.files)}\n"
     there = f", {done.kept:,} already there" if done.kept else ""
-    return f"{_written(done, revision)}{there}      fetched {size_text(done.fetched_bytes)}\n"
+    fetched = f"fetched {size_text(done.fetched_bytes)}"
+    return _joined([f"{_written(done, revision)}{there}      {fetched}"])
 
 
 def _all_there(files: int) -> str:
@@ -173,7 +174,7 @@ def _all_there(files: int) -> str:
 
 def export_text(done: ExportResult, revision: str, path: str) -> str:
     """What was written, and where to."""
-    return f"{_written(done, revision)}      to {printable(path)}\n"
+    return _joined([f"{_written(done, revision)}      to {printable(path)}"])
 
 
 def _written(done: CheckoutResult | ExportResult, revision: str) -> str:

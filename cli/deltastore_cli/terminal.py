@@ -7,6 +7,7 @@ broken pipe.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ReaderGoneError",
     "colored",
+    "folded",
     "paint",
     "printable",
     "text_width",
@@ -32,6 +34,8 @@ __all__ = [
 ]
 
 PIPED_WIDTH = 100_000
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+_WORD = re.compile(r"( *)([^ ]+)")
 _STYLES = {"id": "33", "name": "1", "faint": "2", "good": "32", "bad": "31", "warn": "33"}
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -109,9 +113,28 @@ def colored(stream: IO[str] | None = None) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def text_width() -> int:
+def text_width(stream: IO[str] | None = None) -> int:
     """Columns to lay tables out in; so many that nothing is cut where no terminal reads."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED_WIDTH
+    terminal = (stream or sys.stdout).isatty()
+    return shutil.get_terminal_size().columns if terminal else PIPED_WIDTH
+
+
+def folded(line: str, *, indent: int = 4, stream: IO[str] | None = None) -> str:
+    """A line broken between words where a terminal is too narrow for it, colors left alone.
+
+    Args:
+        line: of text, without line feeds.
+        indent: columns before what follows a break.
+        stream: that it is for; standard output unless given.
+    """
+    width, out, used = text_width(stream), "", 0
+    for blanks, word in _WORD.findall(line):
+        size = len(_ESCAPE.sub("", word))
+        fits = not out or used + len(blanks) + size <= width
+        gap = blanks if fits else f"\n{'':{indent}}"
+        used = (used + len(blanks) if fits else indent) + size
+        out += gap + word
+    return out
 
 
 def paint(text: str, style: str, stream: IO[str] | None = None) -> str:
