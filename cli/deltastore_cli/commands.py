@@ -16,10 +16,20 @@ from deltastore_cli.invocation import Invocation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Command", "CommandTable", "GroupedCommands", "global_options"]
+__all__ = ["INSTEAD", "Command", "CommandTable", "GroupedCommands", "global_options"]
 
 GLOBAL_NAMES = ("store", "json", "quiet", "verbose", "progress", "threads")
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+INSTEAD = {
+    "add": "nothing has to be added: deltastore commit takes a folder as it is",
+    "fetch": "a store is shared: what others commit is there at once",
+    "gc": "this version frees no space yet",
+    "help": "deltastore --help, or deltastore COMMAND --help",
+    "merge": "this version does not merge weights yet",
+    "pull": "a store is shared: in a workspace, switch BRANCH takes what is new there",
+    "push": "a store is shared: a commit is visible to all at once",
+}
+"""What to do instead, for words that other programs have and this one has not."""
 CommandTable = dict[str, dict[str, str]]
 
 
@@ -171,6 +181,7 @@ class GroupedCommands(_Helpful, click.Group):
         if not ctx.resilient_parsing and args[0] not in self._places and args[0][:1] != "-":
             close = get_close_matches(args[0], self._places, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "deltastore --help lists them"
+            hint = INSTEAD.get(args[0], hint)
             raise UsageError(f"no such command {args[0]!r}", hint=hint)
         return super().resolve_command(ctx, args)
 

@@ -56,6 +56,9 @@ for good:            deltastore config store URL
 a new one:           deltastore init models.ds"""
 
 
+HERE_HINT = "this folder is one:  deltastore -s . ...\n"
+
+
 @dataclass(slots=True)
 class Invocation:
     """What one run knows of itself.
@@ -104,7 +107,8 @@ class Invocation:
         settings = self.settings()
         url = argument or settings.store
         if url is None:
-            raise UsageError("no store chosen", hint=NO_STORE_HINT)
+            here = HERE_HINT if Path("FORMAT").is_file() and Path("log").is_dir() else ""
+            raise UsageError("no store chosen", hint=here + NO_STORE_HINT)
         refuse_credentials([url], where=settings.origins.get("store", "the command line"))
         if _MEMORY.search(url):
             raise UsageError(

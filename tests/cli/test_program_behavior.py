@@ -10,7 +10,7 @@ import click
 import pytest
 
 from deltastore import errors
-from deltastore_cli.commands import Command
+from deltastore_cli.commands import INSTEAD, Command
 from deltastore_cli.main import COMMANDS, cli
 
 if TYPE_CHECKING:
@@ -64,6 +64,20 @@ def test_help_of_the_program_lists_every_command(program: Any) -> None:
     for name in ALL_COMMANDS:
         assert f"\n  {name}  " in ran.out
     assert "..." not in ran.out.partition("\nOptions:")[0].replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("word", [word for word in INSTEAD if word not in ALL_COMMANDS])
+def test_words_of_other_programs_are_answered(program: Any, word: str) -> None:
+    ran = program(word, "x")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"error: no such command '{word}'\nhint:  {INSTEAD[word]}\n"
+
+
+def test_who_stands_in_a_store_is_told_so(program: Any, tmp_path: Path) -> None:
+    assert "this folder" not in program("ls").err
+    (tmp_path / "log").mkdir()
+    (tmp_path / "FORMAT").touch()
+    assert "hint:  this folder is one:  deltastore -s . ..." in program("ls").err
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("comit", "commit"), ("statts", "stats")])
