@@ -139,16 +139,6 @@ def test_a_reflog_is_a_table(store: Any, program: Program) -> None:
         (-5, "just now"),
     ],
 )
-def test_a_reflog_names_people_without_their_address(store: Any, program: Program) -> None:
-    entry = replace(store.answers["reflog"].entries[0], actor="Ada <ada@example.org>")
-    store.answers["reflog"] = replace(store.answers["reflog"], entries=(entry,))
-    out = program("reflog").out
-    assert "  Ada  " in out
-    assert "example.org" not in out
-    document = json.loads(program("reflog", "--json").out)
-    assert document["result"]["entries"][0]["actor"] == "Ada <ada@example.org>"
-
-
 def test_how_long_ago(seconds: int, told: str) -> None:
     now = datetime(2026, 1, 2, tzinfo=UTC)
     time = datetime.fromtimestamp(now.timestamp() - seconds, UTC)
@@ -270,3 +260,13 @@ def test_wrong_input_has_a_kind(
     found = error(program, *arguments)
     assert found[:2] == (code, kind)
     assert program("reflog", "--json").out == before
+
+
+def test_a_reflog_names_people_without_their_address(store: Any, program: Program) -> None:
+    entry = replace(store.answers["reflog"].entries[0], actor="Ada <ada@example.org>")
+    store.answers["reflog"] = replace(store.answers["reflog"], entries=(entry,))
+    out = program("reflog").out
+    assert "  Ada  " in out
+    assert "example.org" not in out
+    document = json.loads(program("reflog", "--json").out)
+    assert document["result"]["entries"][0]["actor"] == "Ada <ada@example.org>"
