@@ -1,6 +1,8 @@
 """A tree of many folders on S3: imported, imported again, and killed again and again on the way.
 
-The server is moto's, in a process of its own; requests are counted in its access log.
+The fine-tunes are real ones of a real encoder, of two bases, trained when they are not in the cache
+yet; with --megabytes they are made of random numbers instead. The server is moto's, in a process of
+its own; requests are counted in its access log.
 
 Usage: python -m benchmarks.importing [--fine-tunes N] [--copies N] [--kills N] [--megabytes N]
 """
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 import numpy as np
 
+from demo.caching import DEFAULT_CACHE
 from tests.docs.buckets import bucket
 from tests.docs.models import safetensors_bytes
 
@@ -98,17 +101,16 @@ def main() -> None:
 def parsed() -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("fine-tunes", 12), ("copies", 25), ("kills", 5), ("megabytes", 4)):
+    for name, default in (("fine-tunes", 12), ("copies", 25), ("kills", 5), ("megabytes", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
 
 
 def build(world: World, options: argparse.Namespace) -> int:
     """A base in two stores, and the tree; returns the number of its folders."""
-    base = weights(options.megabytes)
+    base, tuned = synthetic(options) if options.megabytes else real(options.fine_tunes)
     (world.folder / "base").mkdir()
-    (world.folder / "base" / "model.safetensors").write_bytes(safetensors_bytes(base))
-    tuned = [safetensors_bytes(fine_tuned(base, seed + 1)) for seed in range(options.fine_tunes)]
+    (world.folder / "base" / "model.safetensors").write_bytes(base)
     files = {f"ft-{n:03d}": data for n, data in enumerate(tuned)}
     files |= {f"more/copy-{n:03d}": tuned[n % len(tuned)] for n in range(options.copies)}
     files |= {"cut": tuned[0][:-9], "scrambled": b"\xff" * 99}
@@ -120,6 +122,23 @@ def build(world: World, options: argparse.Namespace) -> int:
         remote.pipe_file(f"{TREE}/{name}/model.safetensors", content)
         remote.pipe_file(f"{TREE}/{name}/config.json", json.dumps({"name": name}).encode())
     return len(files)
+
+
+def real(count: int) -> tuple[bytes, list[bytes]]:
+    """The encoder and fine-tunes of it and of one that was trained on, as files."""
+    from benchmarks.proofs.zoo_models import build_zoo
+
+    bases, others = build_zoo(DEFAULT_CACHE)
+    files = {each.name: each.weights for each in (*bases, *others)}
+    tuned = [f"{base}-{number}" for number in range(8) for base in ("real", "continued")]
+    return files["real"].read_bytes(), [files[name].read_bytes() for name in tuned[:count]]
+
+
+def synthetic(options: argparse.Namespace) -> tuple[bytes, list[bytes]]:
+    """Random weights, and what differs from them by small random numbers."""
+    base = weights(options.megabytes)
+    tuned = [safetensors_bytes(fine_tuned(base, seed + 1)) for seed in range(options.fine_tunes)]
+    return safetensors_bytes(base), tuned
 
 
 def weights(megabytes: int) -> Weights:
