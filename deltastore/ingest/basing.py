@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
     from deltastore.checkpoints.source import TensorSource
     from deltastore.ids import CommitId
-    from deltastore.ingest.detecting import Likeness, Place
+    from deltastore.ingest.detecting import Likeness
+    from deltastore.ingest.matching import Place
     from deltastore.ingest.pairing import Counterpart
     from deltastore.ingest.requests import Request
     from deltastore.materialize.session import Session
 
 LOGGER = logging.getLogger("deltastore")
 
-__all__ = ["Based", "choose_base", "open_known"]
+__all__ = ["Based", "choose_base", "open_known", "pairs_by_content"]
 
 OLDER = 1000
 """Commits behind a branch's tip that are not taken for its base."""
@@ -121,7 +122,7 @@ def _based_on(
     older = known.version.header.base
     if found.same and older is not None:  # a copy is based on what the original is based on
         return Based(older, found, _pairs_with(session, request, older, source))
-    pairs = _pairs(known, sampled, found)
+    pairs = pairs_by_content(known, sampled, found)
     return Based(found.commit, found, pairs) if _usable(known, found) else None
 
 
@@ -155,10 +156,10 @@ def _pairs_with(
     sampled = SampledSource.of(source.files()) if index is not None else SampledSource()
     if index is None or not sampled.samples:
         return {}
-    return _pairs(known, sampled, likeness(sampled, base, index.sketches([base])))
+    return pairs_by_content(known, sampled, likeness(sampled, base, index.sketches([base])))
 
 
-def _pairs(
+def pairs_by_content(
     known: KnownVersion, sampled: SampledSource, found: Likeness
 ) -> dict[Place, Counterpart]:
     """Matches that names alone would not give."""

@@ -11,7 +11,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from deltastore.ingest.likeness import delta_bits, dense_bits, sample_source, stored_sample
+from deltastore.ingest.likeness import dense_bits, sample_source
+from deltastore.ingest.matching import Estimates, add_by_content, by_name, partners, unsettled
 from deltastore.specs import DTYPES
 
 if TYPE_CHECKING:
@@ -21,20 +22,15 @@ if TYPE_CHECKING:
     from deltastore.checkpoints.source import SourceFile
     from deltastore.ids import CommitId
     from deltastore.ingest.likeness import Sample
+    from deltastore.ingest.matching import Match, Place
     from deltastore.specs import TensorSpec
 
-__all__ = ["Likeness", "Match", "SampledSource", "SketchIndex", "find_bases", "likeness"]
-
-Place = tuple[str, str]
-"""Path of a file and name of a tensor."""
+__all__ = ["Likeness", "SampledSource", "SketchIndex", "find_bases", "likeness"]
 
 PROBES = 6
 """Tensors by which many candidates are told apart."""
 
 FINALISTS = 10
-
-POOR = 0.7
-"""Of the dense size: a tensor of the same name that is no closer may have another counterpart."""
 
 WORTH = 0.93
 """Of the dense size: a base must predict less, or there is none."""
@@ -54,25 +50,6 @@ class SketchIndex(Protocol):
     ) -> Sequence[SketchRow]:
         """Tensors of some commits with their sketches."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The stored tensor that stands for a new one.
-
-    Attributes:
-        place: where the stored version has it.
-        bits: per element, predicted.
-        turned: it is to be seen transposed.
-        named: it was found by its name.
-        equal: dtype, shape and all samples are.
-    """
-
-    place: Place
-    bits: float
-    turned: bool = False
-    named: bool = True
-    equal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,29 +169,32 @@ def _ranked(
     groups: defaultdict[CommitId, list[SketchRow]] = defaultdict(list)
     for row in rows:
         groups[row.commit].append(row)
-    memory: dict[object, float] = {}
-    found = [likeness(source, c, groups[c], considered, memory) for c in reversed(commits)]
+    named = {commit: partners(source.samples, groups[commit]) for commit in reversed(commits)}
+    estimates = Estimates(source.samples)
+    estimates.compare(named.values())
+    matches = {commit: by_name(source.samples, found, estimates) for commit, found in named.items()}
+    wanted = {commit: unsettled(source.samples, found) for commit, found in matches.items()}
+    estimates.gather(row for commit, places in wanted.items() if places for row in groups[commit])
+    for commit, places in wanted.items():
+        add_by_content(places, groups[commit], estimates, matches[commit])
+    found = [_likeness(source, commit, each, considered) for commit, each in matches.items()]
     return sorted(found, key=lambda each: each.predicted_bytes)
 
 
-def likeness(
-    source: SampledSource,
-    commit: CommitId,
-    rows: Sequence[SketchRow],
-    considered: int = 1,
-    memory: dict[object, float] | None = None,
-) -> Likeness:
+def likeness(source: SampledSource, commit: CommitId, rows: Sequence[SketchRow]) -> Likeness:
     """How close one stored version is.
 
     Args:
         source: the new version.
         commit: the stored one.
         rows: its tensors.
-        considered: versions that are compared.
-        memory: estimates already made, by place and digest: versions share tensors.
     """
-    matches = _named(source, rows, {} if memory is None else memory)
-    _by_content(source, rows, matches)
+    return _ranked(source, rows, [commit])[0]
+
+
+def _likeness(
+    source: SampledSource, commit: CommitId, matches: Mapping[Place, Match], considered: int
+) -> Likeness:
     saved = sum(
         source.specs[place].size * (dense_bits(DTYPES[source.specs[place].dtype]) - match.bits)
         for place, match in matches.items()
@@ -223,71 +203,3 @@ def likeness(
     same = len(matches) == len(source.samples) and all(match.equal for match in matches.values())
     predicted = max(0.0, dense - saved / 8)
     return Likeness(commit, predicted, dense, matches, len(source.samples), same, considered)
-
-
-def _named(
-    source: SampledSource, rows: Sequence[SketchRow], memory: dict[object, float]
-) -> dict[Place, Match]:
-    """Counterparts of the same name, in the file of the same path first."""
-    by_place = {(row.path, row.name): row for row in rows}
-    by_name = {row.name: row for row in reversed(rows)}
-    found: dict[Place, Match] = {}
-    for place, sample in source.samples.items():
-        row = by_place.get(place) or by_name.get(place[1])
-        if row is None:
-            continue
-        key = (place, row.digest)
-        if key not in memory:
-            stored = stored_sample(row.dtype, row.shape, row.plain, row.turned)
-            memory[key] = float(delta_bits(sample, [stored])[0]) if stored else float("inf")
-        if memory[key] < dense_bits(sample.dtype):
-            form = (row.dtype, row.shape) == (sample.dtype.name, sample.shape)
-            equal = form and memory[key] == 0
-            found[place] = Match((row.path, row.name), memory[key], equal=equal)
-    return found
-
-
-def _by_content(
-    source: SampledSource, rows: Sequence[SketchRow], matches: dict[Place, Match]
-) -> None:
-    """Counterparts under other names, or transposed, where names brought nothing good."""
-    wanted = [
-        place
-        for place, sample in source.samples.items()
-        if place not in matches or matches[place].bits > POOR * dense_bits(sample.dtype)
-    ]
-    taken = {match.place for place, match in matches.items() if place not in wanted}
-    groups: defaultdict[tuple[str, tuple[int, ...]], list[tuple[Place, Sample]]] = defaultdict(list)
-    for row in rows if wanted else ():
-        stored = stored_sample(row.dtype, row.shape, row.plain, row.turned)
-        if stored is not None and (row.path, row.name) not in taken:
-            groups[row.dtype, row.shape].append(((row.path, row.name), stored))
-    offers = sorted(
-        (offer for place in wanted for offer in _offers(place, source.samples[place], groups)),
-        key=lambda offer: offer[1].bits,
-    )
-    settled: set[Place] = set()
-    for place, match in offers:
-        if place in settled or match.place in taken:
-            continue
-        settled.add(place)
-        taken.add(match.place)
-        if place not in matches or match.bits < matches[place].bits:
-            matches[place] = match
-
-
-def _offers(
-    place: Place,
-    sample: Sample,
-    groups: Mapping[tuple[str, tuple[int, ...]], Sequence[tuple[Place, Sample]]],
-) -> Iterable[tuple[Place, Match]]:
-    """Stored tensors that a new one is clearly closer to than a whole copy is."""
-    for (_, shape), members in groups.items():
-        for turned in (False, True):
-            if (shape[::-1] if turned else shape) != sample.shape:
-                continue
-            estimates = delta_bits(sample, [stored for _, stored in members], turned=turned)
-            for (other, _), bits in zip(members, estimates, strict=True):
-                if bits < POOR * dense_bits(sample.dtype):
-                    named = other[1] == place[1]
-                    yield place, Match(other, float(bits), turned=turned, named=named)

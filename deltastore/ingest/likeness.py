@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Estimates",
     "Sample",
+    "Stack",
     "delta_bits",
     "dense_bits",
     "sample_source",
     "sketch_of",
+    "stacked",
     "stored_sample",
 ]
 
@@ -63,6 +65,23 @@ class Sample:
         shape: of the tensor.
         words: plain sample, one dimension.
         turned: of the transposed matrix; empty unless known.
+    """
+
+    dtype: Dtype
+    shape: tuple[int, ...]
+    words: Words
+    turned: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Samples of several stored tensors of one dtype and shape.
+
+    Attributes:
+        dtype: of each.
+        shape: of each.
+        words: plain samples, (tensors, words).
+        turned: of the transposed matrices, (tensors, words); no words unless known of all.
     """
 
     dtype: Dtype
@@ -113,36 +132,47 @@ def stored_sample(dtype: str, shape: tuple[int, ...], plain: bytes, turned: byte
     return Sample(kind, shape, words, other)
 
 
-def delta_bits(source: Sample, stored: Sequence[Sample], *, turned: bool = False) -> Estimates:
+def stacked(samples: Sequence[Sample]) -> Stack:
+    """Samples of one dtype and shape, and of as many words.
+
+    Args:
+        samples: at least one.
+    """
+    first = samples[0]
+    words, turned = ([each.words for each in samples], [each.turned for each in samples])
+    known = all(len(each) == len(first.turned) for each in turned)
+    empty = first.turned[:0].reshape(1, 0)
+    return Stack(first.dtype, first.shape, np.stack(words), np.stack(turned) if known else empty)
+
+
+def delta_bits(source: Sample, stored: Stack, *, turned: bool = False) -> Estimates:
     """Bits per element that a delta of one tensor against each of others would take, about.
 
     Args:
         source: of the new tensor.
-        stored: of the others; all of one dtype and shape.
+        stored: of the others.
         turned: see the others transposed.
 
     Returns:
-        One number each; infinity where the two cannot be compared.
+        One number each; infinity where they cannot be compared.
     """
-    pairs = [(_turned_pair if turned else _plain_pair)(source, each) for each in stored]
-    known = [at for at, pair in enumerate(pairs) if pair is not None and len(pair[0])]
-    found = np.full(len(stored), np.inf)
-    kinds = {source.dtype.kind, *(each.dtype.kind for each in stored)}
-    names = {source.dtype.name, *(each.dtype.name for each in stored)}
-    if not known or (len(names) > 1 and kinds != {"float"}):
-        return found
-    new = np.concatenate([pair[0] for pair in pairs if pair is not None])
-    old = np.concatenate([pair[1] for pair in pairs if pair is not None])
-    if source.dtype.name != stored[0].dtype.name:
-        old = converted(old, stored[0].dtype, source.dtype)
-    zigzag = difference(new, old, source.dtype.kind == "float").reshape(len(known), -1)
-    found[known] = np.minimum(_bits(zigzag), dense_bits(source.dtype))
-    return found
+    pair = (_turned_pair if turned else _plain_pair)(source, stored)
+    same = source.dtype.name == stored.dtype.name
+    kinds = {source.dtype.kind, stored.dtype.kind}
+    if pair is None or not len(pair[0]) or not (same or kinds == {"float"}):
+        return np.full(len(stored.words), np.inf)
+    new, old = pair
+    if not same:
+        flat = converted(np.ascontiguousarray(old).reshape(-1), stored.dtype, source.dtype)
+        old = flat.reshape(old.shape)
+    zigzag = difference(new[None, :], old, source.dtype.kind == "float")
+    return np.minimum(_bits(zigzag), dense_bits(source.dtype))
 
 
-def _plain_pair(source: Sample, stored: Sample) -> tuple[Words, Words] | None:
+def _plain_pair(source: Sample, stored: Stack) -> tuple[Words, Words] | None:
+    """The words of the one, and of each of the others, at the places they have in common."""
     if source.shape == stored.shape:
-        return source.words, stored.words[: len(source.words)]
+        return source.words, stored.words[:, : len(source.words)]
     same_width = source.shape[1:] == stored.shape[1:] and len(source.shape) == len(stored.shape)
     if not same_width or len(source.shape) < MATRIX:
         return None
@@ -150,16 +180,14 @@ def _plain_pair(source: Sample, stored: Sample) -> tuple[Words, Words] | None:
     width = here[0][1]
     common = np.repeat([a == b for a, b in zip(here, there, strict=True)], width)
     common = common[: len(source.words)]
-    return source.words[common], stored.words[: len(common)][common]
+    return source.words[common], stored.words[:, : len(common)][:, common]
 
 
-def _turned_pair(source: Sample, stored: Sample) -> tuple[Words, Words] | None:
-    if len(source.shape) != MATRIX or source.shape != stored.shape[::-1] or not len(stored.turned):
+def _turned_pair(source: Sample, stored: Stack) -> tuple[Words, Words] | None:
+    if len(source.shape) != MATRIX or source.shape != stored.shape[::-1]:
         return None
     count = sum(size for _, size in spans(source.shape, TURNED_SPANS))
-    if len(stored.turned) != count:
-        return None
-    return source.words[:count], stored.turned
+    return (source.words[:count], stored.turned) if stored.turned.shape[1] == count else None
 
 
 def _bits(zigzag: npt.NDArray[np.unsignedinteger[Any]]) -> Estimates:

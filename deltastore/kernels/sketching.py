@@ -7,6 +7,7 @@ transposed sample of one matrix lies where the plain sample of the other does.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,8 @@ def _matrix(shape: Sequence[int]) -> tuple[int, int]:
     return (shape[0], prod(shape[1:])) if len(shape) > 1 else (1, prod(shape))
 
 
-def spans(shape: Sequence[int], count: int = PLAIN_SPANS) -> list[tuple[int, int]]:
+@lru_cache(maxsize=4096)
+def spans(shape: tuple[int, ...], count: int = PLAIN_SPANS) -> tuple[tuple[int, int], ...]:
     """Where samples are taken: (first element, elements), each within one row.
 
     Rows are drawn below the largest power of two in the matrix from the low bits of one sequence,
@@ -65,10 +67,10 @@ def spans(shape: Sequence[int], count: int = PLAIN_SPANS) -> list[tuple[int, int
         row = _mixed(2 * number + 1) & within
         column = _mixed(2 * number + 2) % (columns - width + 1)
         found.append((row * columns + column, width))
-    return found
+    return tuple(found)
 
 
-def sample(words: Words, shape: Sequence[int], count: int = PLAIN_SPANS) -> Words:
+def sample(words: Words, shape: tuple[int, ...], count: int = PLAIN_SPANS) -> Words:
     """The words at `spans(shape, count)`, one after the other.
 
     Args:
