@@ -113,6 +113,7 @@ def _silent(_done: int, _total: int) -> None:
 def _build(base: Path, task: str, recipe: Recipe, progress: Progress, folder: Path) -> None:
     encoder = load_encoder(base)
     examples = library_task(task, library_root()).training
+    torch.set_num_threads(_THREADS)
     start, cpu_start = time.perf_counter(), time.process_time()
     train(encoder, examples, recipe, progress)
     times = {
@@ -135,7 +136,6 @@ def train(encoder: Encoder, examples: Examples, recipe: Recipe, progress: Progre
         progress: Called with the steps done and their total.
     """
     torch.manual_seed(recipe.seed)
-    torch.set_num_threads(_THREADS)
     optimizer = _optimizer(encoder.model, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, recipe))
     batches = _batches(len(examples.texts), recipe)
