@@ -24,7 +24,7 @@ lint: venv-dev  ## format, lint, types, import contracts
 docs: venv-dev  ## the documentation, into site/
 	@$(CHECK) docs
 
-bench: venv-dev  ## every program in benchmarks/
+bench: venv-dev venv-demo  ## every program in benchmarks/; some train a real model
 	@$(CHECK) bench
 
 test-slow: venv-dev  ## the tests that take minutes: crashes, many processes, large files
