@@ -11,8 +11,15 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from deltastore.ingest.likeness import dense_bits, sample_source
-from deltastore.ingest.matching import Estimates, add_by_content, by_name, partners, unsettled
+from deltastore.ingest.likeness import dense_bits, sample_source, transposed_source
+from deltastore.ingest.matching import (
+    Estimates,
+    add_by_content,
+    by_name,
+    partners,
+    refine,
+    unsettled,
+)
 from deltastore.specs import DTYPES
 
 if TYPE_CHECKING:
@@ -89,16 +96,23 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class SampledSource:
-    """Samples of the tensors of a source that are large enough, by place."""
+    """Samples of the tensors of a source that are large enough, by place.
+
+    Attributes:
+        samples: plain ones.
+        specs: of all tensors.
+        files: what more samples can be taken from; empty where these are enough.
+    """
 
     samples: Mapping[Place, Sample] = field(default_factory=dict)
     specs: Mapping[Place, TensorSpec] = field(default_factory=dict)
+    files: Sequence[SourceFile] = ()
 
     @classmethod
     def of(cls, files: Iterable[SourceFile]) -> SampledSource:
         """Sample every safetensors file; they are closed again."""
-        samples, specs = {}, {}
-        for file in files:
+        samples, specs, opened = {}, {}, tuple(files)
+        for file in opened:
             with file:
                 for entry in file.header.in_offset_order() if file.header else ():
                     place = (file.path, entry.spec.name)
@@ -106,7 +120,23 @@ class SampledSource:
                     found = sample_source(file, entry)
                     if found is not None:
                         samples[place] = found
-        return cls(samples, specs)
+        return cls(samples, specs, opened)
+
+    def turned(self, places: Collection[Place]) -> Mapping[Place, Sample]:
+        """Samples of some matrices seen transposed; of a file far away there are none.
+
+        Args:
+            places: where the matrices are.
+        """
+        found = {}
+        for file in self.files if places else ():
+            with file:
+                for entry in file.header.tensors if file.header and not file.far else ():
+                    place = (file.path, entry.spec.name)
+                    sample = transposed_source(file, entry) if place in places else None
+                    if sample is not None:
+                        found[place] = sample
+        return found
 
     @property
     def shapes(self) -> Mapping[tuple[int, ...], int]:
@@ -177,6 +207,9 @@ def _ranked(
     estimates.gather(row for commit, places in wanted.items() if places for row in groups[commit])
     for commit, places in wanted.items():
         add_by_content(places, groups[commit], estimates, matches[commit])
+    turned = source.turned({p for found in matches.values() for p, m in found.items() if m.turned})
+    for commit, each in matches.items():
+        refine(each, groups[commit], turned)
     found = [_likeness(source, commit, each, considered) for commit, each in matches.items()]
     return sorted(found, key=lambda each: each.predicted_bytes)
 

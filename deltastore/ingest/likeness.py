@@ -14,6 +14,7 @@ from deltastore.kernels.sketching import (
     LEAST_SIZE,
     PLAIN_SPANS,
     TURNED_SPANS,
+    cells,
     sample,
     spans,
     transposed_sample,
@@ -42,6 +43,7 @@ __all__ = [
     "sketch_of",
     "stacked",
     "stored_sample",
+    "transposed_source",
 ]
 
 Estimates: TypeAlias = npt.NDArray[np.float64]
@@ -118,6 +120,21 @@ def sample_source(file: SourceFile, entry: TensorEntry) -> Sample | None:
     parts = [(entry.begin + start * size, count * size) for start, count in places]
     words = as_words(b"".join(file.read_parts(parts)), dtype)
     return Sample(dtype, spec.shape, words, words[:0])
+
+
+def transposed_source(file: SourceFile, entry: TensorEntry) -> Sample | None:
+    """The plain sample of a source's matrix seen transposed, word by word; None of no such matrix.
+
+    As many words as a plain sample has: four times what stored tensors have of their transposes.
+    """
+    spec = entry.spec
+    if len(spec.shape) != MATRIX or not is_sketched(spec):
+        return None
+    shape, dtype = (spec.shape[1], spec.shape[0]), DTYPES[spec.dtype]
+    size = dtype.word_bytes
+    parts = [(entry.begin + (row * shape[0] + column) * size, size) for column, row in cells(shape)]
+    words = as_words(b"".join(file.read_parts(parts)), dtype)
+    return Sample(dtype, shape, words, words[:0])
 
 
 def stored_sample(dtype: str, shape: tuple[int, ...], plain: bytes, turned: bytes) -> Sample | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = [
     "add_by_content",
     "by_name",
     "partners",
+    "refine",
     "unsettled",
 ]
 
@@ -211,6 +212,24 @@ def _offered(
         for other in holders.get(digest, ())
     ]
     return sorted(offers, key=_preference)
+
+
+def refine(
+    matches: dict[Place, Match], rows: Sequence[SketchRow], turned: Mapping[Place, Sample]
+) -> None:
+    """Estimate transposed counterparts again, from as many words as others.
+
+    Args:
+        matches: in a stored version; replaced where more is known.
+        rows: its tensors.
+        turned: samples of transposed tensors of the new version, by place.
+    """
+    stored = {(row.path, row.name): row for row in rows}
+    for place, match in matches.items():
+        row = stored[match.place] if match.turned and place in turned else None
+        for _, stack in _stacks([] if row is None else [row]):
+            bits = float(delta_bits(turned[place], stack)[0])
+            matches[place] = replace(match, bits=bits)
 
 
 def _preference(offer: tuple[Place, Match]) -> tuple[float, bool, Place, Place]:

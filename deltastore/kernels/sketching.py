@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     from deltastore.kernels.views import Words
 
-__all__ = ["LEAST_SIZE", "PLAIN_SPANS", "TURNED_SPANS", "sample", "spans", "transposed_sample"]
+__all__ = [
+    "LEAST_SIZE",
+    "PLAIN_SPANS",
+    "TURNED_SPANS",
+    "cells",
+    "sample",
+    "spans",
+    "transposed_sample",
+]
 
 LEAST_SIZE = 1024
 """Elements; smaller tensors are not worth a sketch."""
@@ -68,6 +76,14 @@ def spans(shape: tuple[int, ...], count: int = PLAIN_SPANS) -> tuple[tuple[int, 
         column = _mixed(2 * number + 2) % (columns - width + 1)
         found.append((row * columns + column, width))
     return tuple(found)
+
+
+def cells(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Row and column of each word of a matrix's plain sample, in order."""
+    columns = shape[1]
+    return [
+        divmod(at, columns) for start, size in spans(shape) for at in range(start, start + size)
+    ]
 
 
 def sample(words: Words, shape: tuple[int, ...], count: int = PLAIN_SPANS) -> Words:

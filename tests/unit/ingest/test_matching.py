@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from deltastore.catalog.answers import SketchRow
+from deltastore.checkpoints.source import ArraysSource
 from deltastore.ids import CommitId, Digest, bytes_digest, tensor_digest
+from deltastore.ingest.detecting import SampledSource, likeness
 from deltastore.ingest.likeness import Sample, delta_bits, dense_bits, sketch_of, stacked
 from deltastore.ingest.matching import (
     Estimates,
@@ -14,8 +16,10 @@ from deltastore.ingest.matching import (
     add_by_content,
     by_name,
     partners,
+    refine,
     unsettled,
 )
+from deltastore.kernels.sketching import cells
 from deltastore.specs import DTYPES, TensorSpec
 
 FILE = "model.safetensors"
@@ -121,3 +125,27 @@ def test_more_rows_are_compared_where_both_have_them(rows: int) -> None:
     longer = np.concatenate([words, matrix(5, rows - 64)])
     assert delta_bits(sample(longer), stacked([sample(words)])).tolist() == [0.0]
     assert delta_bits(sample(words), stacked([sample(longer)])).tolist() == [0.0]
+
+
+def test_a_transposed_counterpart_is_estimated_from_as_many_words_as_others() -> None:
+    words = matrix(0, 64, 96)
+    rows = [row("a", words)]
+    # a change that the few words of the stored transpose do not show
+    changed = words.T.copy()
+    shown = {(at, to) for to, at in cells((96, 64))[:64]}
+    hidden = [(at, to) for at, to in cells((64, 96)) if (at, to) not in shown]
+    for at, to in hidden:
+        changed[to, at] ^= 1
+    before = matched({"a": changed}, rows)
+    assert before["a"].turned
+    assert before["a"].bits == 0.0
+    source = ArraysSource(
+        {"a": (TensorSpec("a", "BF16", (96, 64)), changed.reshape(-1).view(np.uint8))}
+    )
+    sampled = SampledSource.of(source.files())
+    turned = sampled.turned({(FILE, "a")})
+    after = {(FILE, "a"): before["a"]}
+    refine(after, rows, turned)
+    assert 0 < after[FILE, "a"].bits < 4
+    assert likeness(sampled, COMMIT, rows).matches == after
+    assert sampled.turned(set()) == {}
