@@ -126,7 +126,7 @@ def build(world: World, options: argparse.Namespace) -> int:
 
 def real(count: int) -> tuple[bytes, list[bytes]]:
     """The encoder and fine-tunes of it and of one that was trained on, as files."""
-    from benchmarks.proofs.zoo_models import build_zoo
+    from benchmarks.proofs.zoo_models import build_zoo  # noqa: PLC0415 - it takes torch
 
     bases, others = build_zoo(DEFAULT_CACHE)
     files = {each.name: each.weights for each in (*bases, *others)}

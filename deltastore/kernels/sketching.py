@@ -67,7 +67,7 @@ def spans(shape: tuple[int, ...], count: int = PLAIN_SPANS) -> tuple[tuple[int, 
     """
     rows, columns = _matrix(shape)
     if not rows * columns:
-        return []
+        return ()
     within = (1 << rows.bit_length() - 1) - 1
     width = min(WIDTH, columns)
     found = []
