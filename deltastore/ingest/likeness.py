@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from deltastore.codecs.blocks import as_words
+from deltastore.ingest.entropies import bits_of_differences
 from deltastore.kernels.reference.differences import difference
 from deltastore.kernels.sketching import (
     LEAST_SIZE,
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from deltastore.checkpoints.source import SourceFile
     from deltastore.codecs.protocol import Words
     from deltastore.ids import Digest
+    from deltastore.ingest.entropies import Estimates
     from deltastore.materialize.tensors import Bytes
     from deltastore.specs import Dtype, TensorSpec
 
 __all__ = [
-    "Estimates",
     "Sample",
     "Stack",
     "delta_bits",
@@ -45,11 +45,6 @@ __all__ = [
     "stored_sample",
     "transposed_source",
 ]
-
-Estimates: TypeAlias = npt.NDArray[np.float64]
-
-MOST = 0.9
-"""Share of samples that speaks for all."""
 
 FAR_SPANS = 4
 """Places at which a source is sampled that is far away: each is a request."""
@@ -183,7 +178,7 @@ def delta_bits(source: Sample, stored: Stack, *, turned: bool = False) -> Estima
         flat = converted(np.ascontiguousarray(old).reshape(-1), stored.dtype, source.dtype)
         old = flat.reshape(old.shape)
     zigzag = difference(new[None, :], old, source.dtype.kind == "float")
-    return np.minimum(_bits(zigzag), dense_bits(source.dtype))
+    return np.minimum(bits_of_differences(zigzag), dense_bits(source.dtype))
 
 
 def _plain_pair(source: Sample, stored: Stack) -> tuple[Words, Words] | None:
@@ -205,32 +200,6 @@ def _turned_pair(source: Sample, stored: Stack) -> tuple[Words, Words] | None:
         return None
     count = sum(size for _, size in spans(source.shape, TURNED_SPANS))
     return (source.words[:count], stored.turned) if stored.turned.shape[1] == count else None
-
-
-def _bits(zigzag: npt.NDArray[np.unsignedinteger[Any]]) -> Estimates:
-    """The entropy of differences whose scale is that of each one's neighborhood.
-
-    A Laplacian of mean absolute value m has about log2(2 e m) = E log2|d| + 3.27 bits. Where most
-    differences are 0, where they are is what costs.
-    """
-    whole = (zigzag >> 1) + (zigzag & 1)
-    size = np.floor(whole / _common_units(whole)[:, None])
-    moved = np.count_nonzero(size, axis=1) / size.shape[1]
-    still = np.clip(1 - moved, 1e-12, 1)
-    where = -(moved * np.log2(np.clip(moved, 1e-12, 1)) + still * np.log2(still))
-    return np.asarray(np.mean(np.log2(np.maximum(size, 1)), axis=1) + 2.0 * moved + where)
-
-
-def _common_units(sizes: npt.NDArray[np.unsignedinteger[Any]]) -> Estimates:
-    """Per row a power of 256 that divides nearly all: low bytes that never change cost nothing.
-
-    Not quite all, because a change of sign is one more than the sum of two magnitudes.
-    """
-    units = np.ones(len(sizes))
-    for power in range(1, sizes.itemsize):
-        fits = np.mean(sizes % (256**power) == 0, axis=1) > MOST
-        units[fits & sizes.any(axis=1)] = 256.0**power
-    return units
 
 
 def dense_bits(dtype: Dtype) -> float:
