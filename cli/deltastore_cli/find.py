@@ -28,7 +28,7 @@ _FORMS: dict[str, Callable[[Table], str]] = {
 @click.command(
     cls=Command,
     examples=(
-        "deltastore find 'metric.mmlu>0.6 base:meta/llama -author:ada' --sort metric.mmlu",
+        "deltastore find 'metric.mmlu>0.6 base:meta/llama' --sort metric.mmlu",
         "deltastore find 'model:team/* time>=2026-01 message~sft' --tips -n 20",
     ),
 )

@@ -21,7 +21,7 @@ __all__ = ["import_"]
     "import",
     cls=Command,
     examples=(
-        "deltastore import s3://ml/finetunes/ --to 'team/{name}' --base meta/llama --dry-run",
+        "deltastore import s3://ml/ft/ --to 'team/{name}' --base meta/llama --dry-run",
         "deltastore import ~/.cache/huggingface/hub --to 'hub/{name}'",
     ),
 )

@@ -71,7 +71,7 @@ def _told(
         ("Inputs:", " ".join(map(short, commit.inputs))),
         ("Author:", printable(commit.author)),
         ("Date:", _local_time(commit.time)),
-        ("Metrics:", printable("  ".join(f"{k}={v}" for k, v in commit.metrics.items()))),
+        ("Metrics:", printable("  ".join(f"{k}={v:.12g}" for k, v in commit.metrics.items()))),
         *more,
     ]
     lines = [f"{paint('commit', 'id')} {name}"]
@@ -96,7 +96,7 @@ def commit_page(commit: CommitInfo) -> str:
         ("Parents:", " ".join(map(short, commit.parents))),
     ]
     more = [
-        ("Preview:", f"|exact - preview| / |exact - base| = {printable(error)}" if error else ""),
+        ("Preview:", "" if error is None else f"|exact - preview| / |exact - base| = {error:.6f}"),
         ("Recipe:", short(commit.recipe) if commit.recipe else ""),
     ]
     lines = _told(commit, paint(commit.commit, "id"), facts, more)

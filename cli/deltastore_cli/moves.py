@@ -35,7 +35,7 @@ _MESSAGE = click.option("-m", "--message", default="", metavar="MSG", help="Why,
     cls=Command,
     examples=(
         "deltastore reset team/chat@main team/chat@main~1",
-        "deltastore reset team/chat@prod 4c1f09ab23de --expect 9d20b7711c3e -m 'ticket 812'",
+        "deltastore reset team/chat@prod 4c1f09ab23de --expect 9d20b7711c3e",
     ),
 )
 @click.argument("name", metavar="NS/NAME@BRANCH")

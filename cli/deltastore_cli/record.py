@@ -28,7 +28,7 @@ __all__ = ["branch", "commit", "tag"]
     cls=Command,
     examples=(
         'deltastore commit llama-8b --to meta/llama -m "as released"',
-        "deltastore commit ft-math --to me/math --base meta/llama -m sft --metric gsm8k=0.71",
+        "deltastore commit ft --to me/ft --base meta/llama -m sft --metric gsm8k=0.71",
     ),
 )
 @click.argument("path", required=False, metavar="[PATH]")
@@ -179,6 +179,12 @@ def tag(
 
 
 def _only_listing(name: str | None, kind: str, revision: str | None, changes: bool) -> None:
+    if name is not None and "/" not in name and name != "HEAD":
+        example = f"@{name}" if workspace_folder() is not None else f"NAMESPACE/NAME@{name}"
+        raise UsageError(
+            f"{name!r} is no model; a {kind} is written with @ before it",
+            hint=f"deltastore {kind} {example}",
+        )
     if revision is not None or changes:
         raise UsageError(
             f"which {kind}? {name or 'nothing'} names no {kind}",

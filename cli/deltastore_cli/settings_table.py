@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from deltastore.config import SETTING_KEYS, check_key
 from deltastore_cli.authors import find_author
 from deltastore_cli.credentials import redact
+from deltastore_cli.quantities import size_text
 from deltastore_cli.tables import table_text
 from deltastore_cli.terminal import printable
 from deltastore_cli.user_settings import settings_file
@@ -66,7 +67,7 @@ def text(found: SettingsInForce) -> str:
     """A table; of a single setting the bare value."""
     if len(found.settings) == 1:
         return f"{printable(_shown(found.settings[0]))}\n"
-    rows = [(row.key, _shown(row), row.origin) for row in found.settings]
+    rows = [(row.key, _in_table(row), row.origin) for row in found.settings]
     return table_text(("setting", "value", "from"), rows, styles=("name",)) + (
         f"  user's file: {printable(found.file)}\n"
     )
@@ -74,3 +75,9 @@ def text(found: SettingsInForce) -> str:
 
 def _shown(row: SettingRow) -> str:
     return _UNSET.get(row.key, "") if row.value is None else str(row.value)
+
+
+def _in_table(row: SettingRow) -> str:
+    """For reading; of a single setting scripts get the number."""
+    counts = row.key == "cache_size" and isinstance(row.value, int)
+    return size_text(float(row.value or 0)) if counts else _shown(row)

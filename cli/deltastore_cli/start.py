@@ -52,8 +52,8 @@ def init(call: Invocation, url: str | None, unsafe_single_writer: bool) -> None:
 def config(call: Invocation, key: str | None, value: str | None, unset: bool) -> None:
     """Show settings and where each comes from, or keep one.
 
-    With VALUE the setting is kept in the user's file. An option wins over the environment, which
-    wins over the file.
+    With VALUE the setting is kept in the user's file; a relative path is made absolute. An option
+    wins over the environment, that over the workspace one stands in, and that over the file.
     """
     if unset and (key is None or value is not None):
         raise UsageError("--unset takes one KEY", hint=f"settings: {', '.join(SETTING_KEYS)}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["read_settings", "remove_setting", "settings_file", "write_setting"]
 
+LOGGER = logging.getLogger("deltastore")
+
 _OPTIONS = {"store": "-s", "progress": "--progress", "threads": "-j"}
+_PLACES = frozenset({"store", "cache"})
 _VARIABLES = {key: f"DELTASTORE_{key.upper()}" for key in SETTING_KEYS}
 
 
@@ -56,13 +61,17 @@ def read_settings(options: Mapping[str, object]) -> Settings:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        found = tomllib.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as reason:
         raise InvalidError(
             f"{path}: cannot be read: {reason}", hint="mend the file, or remove it"
         ) from None
+    for key in sorted(found.keys() - set(SETTING_KEYS)):  # a newer version's are nobody's mistake
+        for close in get_close_matches(key, SETTING_KEYS, n=1):
+            LOGGER.warning("%s: there is no setting %r; did you mean %s?", path, key, close)
+    return found
 
 
 def write_setting(key: str, text: str) -> None:
@@ -74,7 +83,13 @@ def write_setting(key: str, text: str) -> None:
     """
     parse_setting(key, text, where="config")
     refuse_credentials([text], where=f"the value of {key}")
-    _rewrite(key, [f"{key} = {_toml(key, text)}"])
+    kept = _anywhere(text) if key in _PLACES else text
+    _rewrite(key, [f"{key} = {_toml(key, kept)}"])
+
+
+def _anywhere(place: str) -> str:
+    """A path that means the same from every folder; URLs stay as they are."""
+    return place if "://" in place else str(Path(place).expanduser().absolute())
 
 
 def remove_setting(key: str) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from deltastore.places.place import Listed, Listing
 
-__all__ = ["FoundCheckpoint", "find_checkpoints"]
+__all__ = ["FoundCheckpoint", "find_checkpoints", "is_adapter"]
 
 _WEIGHTS = ".safetensors"
 _ADAPTER = "adapter_config.json"
@@ -55,7 +55,7 @@ class FoundCheckpoint:
     @property
     def is_adapter(self) -> bool:
         """Whether it says that it goes with another model."""
-        return any(file.path == _ADAPTER for file in self.files)
+        return is_adapter(file.path for file in self.files)
 
     def url(self, tree: str) -> str:
         """Its whole address in a tree at a URL or path."""
@@ -68,6 +68,11 @@ class FoundCheckpoint:
             line = f"{file.path}\0{file.size}\0{file.version}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
+
+
+def is_adapter(paths: Iterable[str]) -> bool:
+    """Whether files are a PEFT adapter, whose tensors go beside those of the model it is for."""
+    return _ADAPTER in paths
 
 
 def find_checkpoints(listing: Listing) -> tuple[FoundCheckpoint, ...]:

@@ -53,9 +53,9 @@ def commit_info(
         recipe=header.recipe,
         inputs=header.inputs,
         metadata=header.metadata,
-        metrics=header.metrics,
+        metrics={name: float(text) for name, text in header.metrics.items()},
         files=file_infos(manifest) if manifest else (),
-        preview_error=header.preview.error if header.preview else None,
+        preview_error=float(header.preview.error) if header.preview else None,
         refs=names.of(commit),
     )
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from deltastore.checkpoints.finding import is_adapter
 from deltastore.errors import ConflictError, IncompatibleError, StorageError, UsageError
 from deltastore.history.commits import CommitHeader, PreviewRef
 from deltastore.history.entries import Draft, RefMove, Transaction, new_token
@@ -218,7 +219,7 @@ class _Commit:
         )
 
     def _check_base_fits(self, source: TensorSource) -> None:
-        """A base that was asked for, and of which nothing matches, is a mistake."""
+        """A base that was asked for and of which nothing matches is a mistake; not of adapters."""
         base, name = self.known.base, self.request.base
         specs = [
             (file.path, entry.spec)
@@ -226,7 +227,7 @@ class _Commit:
             if file.header
             for entry in file.header.tensors
         ]
-        if base is None or name is None or not specs:
+        if base is None or name is None or not specs or is_adapter(f.path for f in source.files()):
             return
         if not any(base.counterpart(*where) for where in specs):
             known = (*RefNames(self.state).of(name), short(name))[0]

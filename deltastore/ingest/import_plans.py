@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from deltastore.checkpoints.finding import is_adapter
 from deltastore.checkpoints.source import FolderSource
 from deltastore.errors import DeltastoreError
 from deltastore.ingest.remembering import Failure
@@ -176,6 +177,8 @@ class Planner:
         """Why the base that was named cannot fit; what `commit` finds out decides."""
         shapes = {_shape(entry) for file in folder.files for entry in _entries(file.header)}
         if self._version is None or not shapes or shapes & self._base_shapes:
+            return None
+        if is_adapter(file.path for file in folder.files):
             return None
         return Failure(
             "incompatible",

@@ -9,7 +9,7 @@ from deltastore.results.html import InNotebooks
 __all__ = ["CacheInfo"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CacheInfo(InNotebooks):
     """The cache of stores that are not local.
 

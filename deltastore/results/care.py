@@ -22,7 +22,7 @@ class Finding:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Fsck(InNotebooks):
     """What `fsck` checked (name: count) and found."""
 
@@ -31,7 +31,7 @@ class Fsck(InNotebooks):
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Doctor(InNotebooks):
     """What `doctor` sees: rows of (subject, finding, whether it is well)."""
 

@@ -42,7 +42,7 @@ class TensorChange:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Diff(InNotebooks):
     """What differs between A and B.
 

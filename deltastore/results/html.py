@@ -13,6 +13,7 @@ from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from deltastore.results.line import line
 from deltastore.results.sizes import size_text
 
 if TYPE_CHECKING:
@@ -43,9 +44,12 @@ _DRAWN: Mapping[str, frozenset[str]] = {"LogResult": frozenset({"graph"})}
 
 
 class InNotebooks:
-    """A frozen value that Jupyter and its kin show as tables."""
+    """A frozen value that Jupyter and its kin show as tables, and prompts in a line."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return line(self)
 
     def _repr_html_(self) -> str:
         return page(self)

@@ -9,8 +9,8 @@ from deltastore.results.html import InNotebooks
 __all__ = ["FailedItem", "ImportResult", "ImportedItem"]
 
 
-@dataclass(frozen=True, slots=True)
-class FailedItem:
+@dataclass(frozen=True, slots=True, repr=False)
+class FailedItem(InNotebooks):
     """One of many that could not be done.
 
     Attributes:
@@ -28,8 +28,8 @@ class FailedItem:
     remembered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ImportedItem:
+@dataclass(frozen=True, slots=True, repr=False)
+class ImportedItem(InNotebooks):
     """One checkpoint of an import.
 
     Attributes:
@@ -59,7 +59,7 @@ class ImportedItem:
     files: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ImportResult(InNotebooks):
     """What an import did, or would do.
 

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FileInfo(InNotebooks):
     """One file of a version; `sha256` is of its exact content."""
 
@@ -31,9 +31,9 @@ class FileInfo(InNotebooks):
     sha256: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CommitInfo(InNotebooks):
-    """One commit, as recorded. `metrics` are decimal text, `recipe` a blob digest or None."""
+    """One commit, as recorded; `metrics` and `preview_error` as numbers, `recipe` a blob digest."""
 
     commit: str
     parents: tuple[str, ...]
@@ -44,13 +44,13 @@ class CommitInfo(InNotebooks):
     recipe: str | None
     inputs: tuple[str, ...]
     metadata: Mapping[str, str]
-    metrics: Mapping[str, str]
+    metrics: Mapping[str, float]
     files: tuple[FileInfo, ...] = ()
-    preview_error: str | None = None
+    preview_error: float | None = None
     refs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LogResult(InNotebooks):
     """Commits, newest first.
 
@@ -65,7 +65,7 @@ class LogResult(InNotebooks):
     graph: tuple[tuple[str, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ModelInfo(InNotebooks):
     """A model and its refs."""
 
@@ -74,7 +74,7 @@ class ModelInfo(InNotebooks):
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TensorInfo(InNotebooks):
     """One tensor of a version."""
 
@@ -85,7 +85,7 @@ class TensorInfo(InNotebooks):
     file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Listing(InNotebooks):
     """What `ls` found: models, or the files or tensors of one version."""
 
@@ -95,7 +95,7 @@ class Listing(InNotebooks):
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RefInfo(InNotebooks):
     """A branch or tag."""
 
@@ -105,7 +105,7 @@ class RefInfo(InNotebooks):
     commit: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Stats(InNotebooks):
     """Sizes and counts of a store, or of one version.
 

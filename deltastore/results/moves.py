@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class MovedRef(InNotebooks):
     """A ref and its move.
 
@@ -35,7 +35,7 @@ class MovedRef(InNotebooks):
     new: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ReflogEntry(InNotebooks):
     """One move of one ref.
 
@@ -64,7 +64,7 @@ class ReflogEntry(InNotebooks):
     origin: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ReflogResult(InNotebooks):
     """Moves, newest first; `truncated` when there are more."""
 
@@ -72,7 +72,7 @@ class ReflogResult(InNotebooks):
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class UndoResult(InNotebooks):
     """What `undo` took back, or would.
 
@@ -99,7 +99,7 @@ class UndoResult(InNotebooks):
     unchanged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RemoveResult(InNotebooks):
     """What `rm` removed: models, their refs, and the log entry that did it."""
 
@@ -108,7 +108,7 @@ class RemoveResult(InNotebooks):
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RenameResult(InNotebooks):
     """What `mv` renamed.
 

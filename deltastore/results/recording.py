@@ -12,7 +12,7 @@ from deltastore.results.sizes import size_text
 __all__ = ["Commit", "FoundBase", "InitResult", "KeptWhole", "RefMoveResult", "TensorCounts"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class InitResult(InNotebooks):
     """A store made, or found.
 
@@ -68,7 +68,7 @@ class FoundBase:
     ratio: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Commit(InNotebooks):
     """What `commit` did.
 
@@ -126,10 +126,11 @@ class Commit(InNotebooks):
     def __repr__(self) -> str:
         base = f", base {self.base_name or short(self.base)}" if self.base else ""
         sizes = f"{size_text(self.logical_bytes)} in {size_text(self.stored_bytes)}"
-        return f"Commit({self.commit[:6]}..., {self.model}@{self.branch}{base}, {sizes})"
+        where = f"{self.commit[:6]}..., {self.model}@{self.branch}"
+        return f"{type(self).__name__}({where}{base}, {sizes})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RefMoveResult(InNotebooks):
     """A branch or tag made, moved or deleted; None stands for absent.
 

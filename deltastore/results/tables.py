@@ -30,7 +30,7 @@ class Table(InNotebooks):
         return f"Table({len(self.rows)}{more} rows of {', '.join(self.columns)})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reindexed(InNotebooks):
     """The catalog, made again from the store, or what that would read.
 

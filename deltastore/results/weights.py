@@ -12,7 +12,7 @@ __all__ = ["CheckoutResult", "ExportResult", "Fidelity"]
 Fidelity = Literal["exact", "preview"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CheckoutResult(InNotebooks):
     """What `checkout` did.
 
@@ -41,7 +41,7 @@ class CheckoutResult(InNotebooks):
     branch: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ExportResult(InNotebooks):
     """What `export` wrote; fields as `CheckoutResult`."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["CloneResult", "RestoreResult", "Status", "SwitchResult"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Status(InNotebooks):
     """Where a workspace stands, and which of its files are not as they were committed.
 
@@ -40,7 +40,7 @@ class Status(InNotebooks):
     pending: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CloneResult(InNotebooks):
     """What `clone` did; the fields of `CheckoutResult`, and `folder`, absolute."""
 
@@ -57,7 +57,7 @@ class CloneResult(InNotebooks):
     folder: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SwitchResult(InNotebooks):
     """What `switch` did.
 
@@ -88,7 +88,7 @@ class SwitchResult(InNotebooks):
     created: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RestoreResult(InNotebooks):
     """What `restore` did.
 

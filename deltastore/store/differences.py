@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltastore.checkpoints.source import FolderSource
-from deltastore.errors import NotFoundError
+from deltastore.errors import InvalidError, NotFoundError
 from deltastore.ids import short
 from deltastore.materialize.compare import compare
 from deltastore.materialize.sides import Side, SourceSide, VersionSide
@@ -97,10 +97,10 @@ def _resolved(text: str, resolve: Callable[[str], Resolved]) -> Resolved:
     """What a revision names; who meant a folder of that name is told how to write it."""
     try:
         return resolve(text)
-    except NotFoundError as error:
+    except (InvalidError, NotFoundError) as error:
         if text and "\0" not in text and Path(text).exists():
             hint = f"a revision was looked for; the {_kind(text)} here is ./{text}"
-            raise NotFoundError(str(error), hint=hint) from None
+            raise type(error)(str(error), hint=hint) from None
         raise
 
 

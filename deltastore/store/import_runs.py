@@ -81,7 +81,9 @@ class ImportRun:
     def _commit(self, planned: Planned) -> None:
         try:
             folder = self._planner.scan(planned.candidate)
-            opened = OpenedSource(FolderSource(folder), folder.skipped, folder.warnings)
+            source = planned.candidate.source
+            warnings = tuple(f"{source}: {text}" for text in folder.warnings)
+            opened = OpenedSource(FolderSource(folder), folder.skipped, warnings)
             done = self._record(planned, opened, self._reporting)
         except DeltastoreError as reason:
             self._fail(planned, reason)
@@ -89,8 +91,9 @@ class ImportRun:
         self._in_a_row = 0
         self._planner.remember_stored(planned.candidate, done.commit)
         self._items.append(done_item(planned, done, self._planner.base))
-        source = planned.candidate.source
-        self._warnings |= dict.fromkeys(f"{source}: {text}" for text in done.warnings)
+        self._warnings |= dict.fromkeys(
+            text if text in warnings else f"{source}: {text}" for text in done.warnings
+        )
 
     def _fail(self, planned: Planned, reason: DeltastoreError) -> None:
         failure = failure_of(reason)

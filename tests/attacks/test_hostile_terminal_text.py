@@ -33,7 +33,7 @@ def test_harmless_text_stays_as_it_is(text: str) -> None:
 
 def test_evil_messages_authors_and_names_are_escaped() -> None:
     info = CommitInfo(
-        "ab" * 32, (), None, EVIL, EVIL, EVIL, None, (), {}, {EVIL: EVIL}, refs=(EVIL,)
+        "ab" * 32, (), None, EVIL, EVIL, EVIL, None, (), {}, {EVIL: 0.5}, refs=(EVIL,)
     )
     for found in (log_text(LogResult((info,))), log_text(LogResult((info,)), oneline=True)):
         assert set(found) & set("\x1b\x07\r\x9b\u202e") == set()

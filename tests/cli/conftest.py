@@ -77,9 +77,9 @@ INFO = CommitInfo(
     recipe=None,
     inputs=(),
     metadata={"run": "7"},
-    metrics={"gsm8k": "0.71"},
+    metrics={"gsm8k": 0.71},
     files=(FileInfo("config.json", 700, "ab" * 32), FileInfo("model.safetensors", 10**9, None)),
-    preview_error="0.86",
+    preview_error=0.86,
     refs=("me/math@main",),
 )
 ROOT = CommitInfo(

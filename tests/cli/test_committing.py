@@ -73,6 +73,31 @@ def entries(here: Path) -> int:
     return sum(path.name != "HINT" for path in (here / "models.ds" / "log").iterdir())
 
 
+# adapters
+
+
+def test_an_adapter_records_the_base_that_it_goes_with(
+    here: Path, commit: Commit, restored: Restored, program: Program
+) -> None:
+    write_model(here / "base", small_model())
+    base = commit("base", "meta/base")
+    lora: dict[str, Tensor] = {
+        f"base_model.model.q_proj.lora_{side}.weight": bf16(np.full(shape, 0.5, np.float32))
+        for side, shape in (("A", (4, 16)), ("B", (16, 4)))
+    }
+    write_model(here / "lora", lora, {"adapter_config.json": b"{}"})
+    done = commit("lora", "me/lora", "--base", "meta/base")
+    assert (done["base"], done["tensors"]["dense"]) == (base["commit"], 2)
+    again = commit("lora", "me/lora")
+    assert (again["unchanged"], again["base"]) == (True, base["commit"])
+    assert restored("me/lora") == sha256_of_files(here / "lora")
+
+    (here / "lora" / "adapter_config.json").unlink()
+    ran = program("commit", "lora", "--to", "me/other", "-m", "m", "--base", "meta/base")
+    assert ran.code == 5
+    assert "no tensor here has the name" in ran.err
+
+
 # what is the same
 
 

@@ -197,7 +197,7 @@ def test_show(models: Path, answer: Answer) -> None:
     assert shown["commit"] == tip["commit"]
     assert (shown["message"], shown["author"]) == ("m", "Ada <ada@example.org>")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", shown["time"])
-    assert (shown["metadata"], shown["metrics"]) == ({"run": "7"}, {"acc": "0.5"})
+    assert (shown["metadata"], shown["metrics"]) == ({"run": "7"}, {"acc": 0.5})
     sums = {file["path"]: file["sha256"] for file in shown["files"]}
     assert sums == sha256_of_files(models / "tuned")
     sizes = {file["path"]: file["size"] for file in shown["files"]}

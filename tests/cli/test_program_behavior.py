@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,8 +15,6 @@ from deltastore_cli.commands import INSTEAD, Command
 from deltastore_cli.main import COMMANDS, cli
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from deltastore.errors import DeltastoreError
 
 ALL_COMMANDS = [name for members in COMMANDS.values() for name in members]
@@ -162,9 +161,49 @@ def test_the_store_comes_from_option_environment_then_file(
     assert store.url == "models.ds"
     monkeypatch.delenv("DELTASTORE_STORE")
     program("ls")
-    assert store.url == "file.ds"
+    assert store.url == str(Path("file.ds").absolute())
     program("ls", "-s", "option.ds")
     assert store.url == "option.ds"
+
+
+def test_a_kept_store_is_the_same_from_every_folder(
+    program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert program("config", "store", "models.ds").out == f"{tmp_path}/models.ds\n"
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert program("config", "store").out == f"{tmp_path}/models.ds\n"
+    assert program("config", "store", "s3://ml/models.ds").out == "s3://ml/models.ds\n"
+    assert program("config", "cache", "~/c").out == f"{Path.home()}/c\n"
+
+
+def test_a_misspelled_key_in_the_file_is_told(program: Any, lonely_user: Path) -> None:
+    file = lonely_user / ".config/deltastore/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('autor = "Ann"\nsomething_of_a_newer_version = 1\n')
+    ran = program("config", "threads")
+    assert (ran.code, ran.out) == (0, "all processors\n")
+    assert ran.err == f"warning: {file}: there is no setting 'autor'; did you mean author?\n"
+
+
+def test_a_size_is_read_in_the_table_and_copied_alone(program: Any) -> None:
+    assert program("config", "cache_size", "1.5GB").out == "1500000000\n"
+    assert "cache_size  1.50 GB " in program("config").out
+
+
+def test_all_examples_fit_eighty_columns() -> None:
+    for name in cli.list_commands(click.Context(cli)):
+        command = cli.get_command(click.Context(cli), name)
+        assert isinstance(command, Command)
+        assert all(len(f"  {example}") <= 80 for example in command.examples), name
+
+
+@pytest.mark.parametrize("kind", ["branch", "tag"])
+def test_a_branch_or_tag_without_its_model_is_no_model(store: Any, program: Any, kind: str) -> None:
+    ran = program(kind, "v9")
+    assert (ran.code, store.calls) == (2, [])
+    assert f"a {kind} is written with @ before it" in ran.err
+    assert f"hint:  deltastore {kind} NAMESPACE/NAME@v9" in ran.err
 
 
 def test_a_tilde_is_the_users_home(store: Any, program: Any, lonely_user: Path) -> None:
@@ -191,7 +230,8 @@ def test_config_keeps_other_lines_and_unsets(program: Any, lonely_user: Path) ->
     file.write_text('# mine\nstore = "a"\nthreads = 2\n[later]\nstore = "kept"\n')
     assert program("config", "store", "b").code == 0
     assert program("config", "threads", "4").out == "4\n"
-    assert file.read_text() == '# mine\nstore = "b"\nthreads = 4\n[later]\nstore = "kept"\n'
+    kept = Path("b").absolute()
+    assert file.read_text() == f'# mine\nstore = "{kept}"\nthreads = 4\n[later]\nstore = "kept"\n'
     assert program("config", "store", "--unset").out == "none\n"
     assert 'store = "b"' not in file.read_text()
 

@@ -80,7 +80,7 @@ def test_refs_log_and_records(store: deltastore.Store) -> None:
     assert [commit.commit for commit in store.log("me/math").commits] == EXPECTED["log"]
     first = store.show("me/math@v1")
     assert first.metadata == {"run": "7", "ü": "é"}
-    assert first.metrics == {"accuracy": "0.612", "loss": "1e-3"}
+    assert first.metrics == {"accuracy": 0.612, "loss": 1e-3}
     assert first.base == store.resolve("meta/base")
     assert store.show("me/math").parents == (first.commit,)
     assert store.resolve("me/math@prod") == store.resolve("me/math@prod@{2}") == first.commit

@@ -36,8 +36,9 @@ def test_only_our_own_elements(
     message: str, author: str, remarks: dict[str, str], refs: list[str]
 ) -> None:
     commit = CommitInfo(
-        "0" * 64, (), None, author, "", message, None, (), remarks, remarks, refs=tuple(refs)
-    )
+        "0" * 64, (), None, author, "", message, None, (), remarks,
+        dict.fromkeys(remarks, 0.5), refs=tuple(refs),
+    )  # fmt: skip
     reader = Elements()
     reader.feed(commit._repr_html_() + LogResult((commit,))._repr_html_())
     reader.close()

@@ -110,7 +110,7 @@ def test_of_a_tip_the_parents_files_byte_for_byte(branch: Branch) -> None:
     info, parent = store.show("a/m"), store.show(first)
     assert info.files == parent.files
     assert info.preview_error == parent.preview_error
-    assert info.metrics == {"mmlu": "0.5"}
+    assert info.metrics == {"mmlu": 0.5}
     assert info.metadata == {"reverts": second}
     assert info.message == f'Revert "number 2"\n\nThis reverts commit {second}.'
     entry = store.reflog("a/m", limit=1).entries[0]

@@ -74,7 +74,7 @@ def a_commit(**changes: Any) -> Commit:
 def info(message: str = "sft") -> CommitInfo:
     return CommitInfo(
         ID, (), None, "Ann <ann@example.org>", "2026-11-21T04:12:29Z", message, None, (), {},
-        {"gsm8k": "0.71"}, refs=("me/math@main",),
+        {"gsm8k": 0.71}, refs=("me/math@main",),
     )  # fmt: skip
 
 
@@ -156,7 +156,7 @@ VALUES = [
     ),
     CommitInfo(
         ID, (HOSTILE,), HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), {HOSTILE: HOSTILE},
-        {HOSTILE: HOSTILE}, (FileInfo(HOSTILE, 1, HOSTILE),), HOSTILE, (HOSTILE,),
+        {HOSTILE: 0.5}, (FileInfo(HOSTILE, 1, HOSTILE),), 0.5, (HOSTILE,),
     ),
     LogResult((info(HOSTILE),)),
     Listing(models=(ModelInfo(HOSTILE, (HOSTILE,), (HOSTILE,)),)),

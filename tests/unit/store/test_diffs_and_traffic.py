@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import deltastore
-from deltastore.errors import NotFoundError
+from deltastore.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,3 +78,7 @@ def test_a_folder_without_a_slash_in_front_is_a_revision_and_the_hint_says_so(
         with pytest.raises(NotFoundError) as caught:
             store.diff("me/odl")
         assert caught.value.hint == "did you mean me/old?"
+        (tmp_path / "me" / "new" / "out").mkdir()
+        with pytest.raises(InvalidError) as deeper:
+            store.diff("me/old", "me/new/out")
+        assert deeper.value.hint.endswith("the folder here is ./me/new/out")

@@ -283,3 +283,24 @@ def test_bases_are_found_among_what_came_before(store: Store, tmp_path: Path) ->
         assert (item.base, item.base_name) == (first.commit, "team/llama@main")
         assert item.reason not in ("", "the parent's", "named")
         assert item.stored_bytes < first.stored_bytes / 2
+
+
+def test_an_adapter_is_no_stranger_to_the_base_that_is_named(store: Store, tree: Path) -> None:
+    store.commit(tree / "a", to="meta/base", message="m")
+    lora = tree / "lora"
+    lora.mkdir()
+    (lora / "adapter_model.safetensors").write_bytes(save({"A": np.ones((3, 7), np.float32)}))
+    (lora / "adapter_config.json").write_text("{}")
+    done = store.import_(tree, to="team/{name}", base="meta/base")
+    assert shown(done) == {"a": "new", "b": "new", "cut": "invalid", "lora": "new"}
+    assert store.show("team/lora").base == store.resolve("meta/base")
+
+
+def test_a_warning_is_logged_once_and_names_its_checkpoint(
+    store: Store, tree: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tree / "a" / "optimizer.pt").write_bytes(b"\x80\x04\x95" + bytes(20))
+    done = store.import_(tree, to="team/{name}")
+    (warning,) = done.warnings
+    assert warning.startswith(f"{tree}/a: optimizer.pt: looks like a pickle")
+    assert [record.getMessage() for record in caplog.records] == [warning]
