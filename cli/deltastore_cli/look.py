@@ -60,6 +60,8 @@ def show(call: Invocation, revision: str | None) -> None:
         wanted = wanted or "HEAD"
         if not colon:
             call.answer(store.show(wanted), commit_page)
+        elif not path:
+            raise UsageError("no file named behind the colon", hint=f"deltastore ls {wanted}")
         elif call.json:
             raise UsageError("a file's bytes are no JSON document", hint="leave out --json")
         else:

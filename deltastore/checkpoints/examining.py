@@ -86,7 +86,8 @@ def assemble(
         hint = f"left out were {len(skipped)}, such as {min(skipped)}" if skipped else ""
         hint += "; --include brings them back" if hint else ""
         raise InvalidError(f"{where}: holds no files", hint=hint)
-    told = (*warnings, *(text for _, text in looks if text), *_check_indexes(files))
+    of_files = (text for _, text in looks if text)
+    told = (*warnings, *_doubled(where, files), *of_files, *_check_indexes(files))
     return CheckpointFolder(files, tuple(sorted(skipped)), told)
 
 
@@ -145,6 +146,19 @@ def _is_pickle(head: bytes) -> bool:
     """Protocols 2 to 5 begin with 0x80 and their number; torch.save zips a `<name>/data.pkl`."""
     bare = head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
     return bare or (head.startswith(b"PK\3\4") and b"/data.pkl" in head)
+
+
+def _doubled(where: str, files: Iterable[CheckpointFile]) -> list[str]:
+    """A remark on a model's folder in the Hugging Face cache, where snapshots link to blobs."""
+    first = {"blobs": "", "snapshots": ""}
+    for file in files:
+        top, _, rest = file.path.partition("/")
+        if top in first and not first[top]:
+            first[top] = rest.partition("/")[0]
+    if not all(first.values()):
+        return []
+    told = "looks like a Hugging Face cache, which has each file as a blob and in a snapshot"
+    return [f"{where}: {told}; commit {where}/snapshots/{first['snapshots']} alone"]
 
 
 def _check_indexes(files: Iterable[CheckpointFile]) -> list[str]:

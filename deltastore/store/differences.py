@@ -68,12 +68,13 @@ def difference(
 
 def _parent_of(session: Session, text: str, resolve: Callable[[str], Resolved]) -> str:
     commit = _resolved(text, resolve).commit
-    parents = session.history.header(commit).parents
-    if not parents:
+    header = session.history.header(commit)
+    if not header.parents:
+        other = f"with its base: diff {short(header.base)} {text}" if header.base else "diff A B"
         raise NotFoundError(
-            f"{text} has no parent to compare with", hint="name two versions: diff A B"
+            f"{text} has no parent to compare with", hint=f"name two versions, {other}"
         )
-    return parents[0]
+    return header.parents[0]
 
 
 def _open(

@@ -191,6 +191,12 @@ def test_a_size_is_read_in_the_table_and_copied_alone(program: Any) -> None:
     assert "cache_size  1.50 GB " in program("config").out
 
 
+def test_a_colon_without_a_file_is_told(store: Any, program: Any) -> None:
+    ran = program("show", "me/math@v1:")
+    assert (ran.code, store.calls) == (2, [])
+    assert ran.err.endswith("hint:  deltastore ls me/math@v1\n")
+
+
 def test_all_examples_fit_eighty_columns() -> None:
     for name in cli.list_commands(click.Context(cli)):
         command = cli.get_command(click.Context(cli), name)

@@ -143,6 +143,10 @@ def test_a_hub_cache_snapshot_commits_as_it_is(tmp_path: Path) -> None:
     found = scan(snapshot)
     assert _paths(found) == ["model.safetensors", "sub/config.json"]
     assert found.files[0].header is not None
+    assert found.warnings == ()
+    (told,) = scan(tmp_path).warnings
+    assert told.startswith(f"{tmp_path}: looks like a Hugging Face cache")
+    assert told.endswith(f"; commit {snapshot} alone")
 
 
 def test_links_to_folders_are_followed_each_time(tmp_path: Path) -> None:

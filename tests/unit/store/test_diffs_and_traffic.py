@@ -35,6 +35,16 @@ def test_a_diff_reports_bytes(tmp_path: Path) -> None:
     assert told == [("diff", 256, 256)]
 
 
+def test_a_first_version_is_better_compared_with_its_base(tmp_path: Path) -> None:
+    with deltastore.init(tmp_path / "store", threads=1) as store:
+        base = store.commit(WEIGHTS, to="me/base", message="m").commit
+        store.commit({"w": WEIGHTS["w"] + 1}, to="me/a", message="m", base="me/base")
+        for name, other in (("me/a", f"with its base: diff {base[:12]} me/a"), ("me/base", "A B")):
+            with pytest.raises(NotFoundError, match="no parent to compare with") as caught:
+                store.diff(name)
+            assert caught.value.hint.endswith(other)
+
+
 def test_the_base_of_a_tensor_is_that_of_its_own_file(tmp_path: Path) -> None:
     base = two_files(tmp_path / "0", ([0.0, 0.0], [5.0, 5.0]))
     with deltastore.init(tmp_path / "store", threads=1) as store:
