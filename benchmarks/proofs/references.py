@@ -12,8 +12,9 @@ import numpy as np
 from deltastore.codecs.choose import PREVIEW_LEAST_SIZE
 from deltastore.ids import CommitId, Digest, bytes_digest, tensor_digest
 from deltastore.ingest.basing import open_known, pairs_by_content
-from deltastore.ingest.detecting import SampledSource, likeness
+from deltastore.ingest.detecting import likeness
 from deltastore.ingest.encoding import TensorEncoder
+from deltastore.ingest.sampling import SampledSource
 from deltastore.store.inputs import open_source
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from deltastore.errors import IntegrityError, UnsupportedError
-from deltastore.ingest.detecting import SampledSource, find_bases, likeness
+from deltastore.ingest.detecting import find_bases, likeness
 from deltastore.ingest.known import KnownVersion
 from deltastore.ingest.pairing import paired
+from deltastore.ingest.sampling import SampledSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,11 +7,11 @@ called, which precision they have and which way round they are.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from deltastore.ingest.likeness import dense_bits, sample_source, transposed_source
+from deltastore.ingest.likeness import dense_bits
 from deltastore.ingest.matching import (
     Estimates,
     add_by_content,
@@ -26,16 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from deltastore.catalog.answers import CandidateRow, SketchRow
-    from deltastore.checkpoints.source import SourceFile
     from deltastore.ids import CommitId
-    from deltastore.ingest.likeness import Sample
     from deltastore.ingest.matching import Match, Place
-    from deltastore.specs import TensorSpec
+    from deltastore.ingest.sampling import SampledSource
 
-__all__ = ["Likeness", "SampledSource", "SketchIndex", "find_bases", "likeness"]
-
-PROBES = 6
-"""Tensors by which many candidates are told apart."""
+__all__ = ["Likeness", "SketchIndex", "find_bases", "likeness"]
 
 FINALISTS = 10
 
@@ -94,75 +89,6 @@ class Likeness:
         return f"nearest of {self.considered} {versions}: {how}{extra}"
 
 
-@dataclass(frozen=True, slots=True)
-class SampledSource:
-    """Samples of the tensors of a source that are large enough, by place.
-
-    Attributes:
-        samples: plain ones.
-        specs: of all tensors.
-        files: what more samples can be taken from; empty where these are enough.
-    """
-
-    samples: Mapping[Place, Sample] = field(default_factory=dict)
-    specs: Mapping[Place, TensorSpec] = field(default_factory=dict)
-    files: Sequence[SourceFile] = ()
-
-    @classmethod
-    def of(cls, files: Iterable[SourceFile]) -> SampledSource:
-        """Sample every safetensors file; they are closed again."""
-        samples, specs, opened = {}, {}, tuple(files)
-        for file in opened:
-            with file:
-                for entry in file.header.in_offset_order() if file.header else ():
-                    place = (file.path, entry.spec.name)
-                    specs[place] = entry.spec
-                    found = sample_source(file, entry)
-                    if found is not None:
-                        samples[place] = found
-        return cls(samples, specs, opened)
-
-    def turned(self, places: Collection[Place]) -> Mapping[Place, Sample]:
-        """Samples of some matrices seen transposed; of a file far away there are none.
-
-        Args:
-            places: where the matrices are.
-        """
-        found = {}
-        for file in self.files if places else ():
-            with file:
-                for entry in file.header.tensors if file.header and not file.far else ():
-                    place = (file.path, entry.spec.name)
-                    sample = transposed_source(file, entry) if place in places else None
-                    if sample is not None:
-                        found[place] = sample
-        return found
-
-    @property
-    def shapes(self) -> Mapping[tuple[int, ...], int]:
-        """How many sampled tensors have each shape."""
-        return Counter(sample.shape for sample in self.samples.values())
-
-    @property
-    def dense_bytes(self) -> float:
-        """Of all tensors kept whole, about."""
-        return sum(s.size * dense_bits(DTYPES[s.dtype]) / 8 for s in self.specs.values())
-
-    def probes(self) -> SampledSource:
-        """A few tensors, of as many shapes as there are, from all over the model."""
-        groups: defaultdict[tuple[int, ...], list[Place]] = defaultdict(list)
-        for place, sample in self.samples.items():
-            groups[sample.shape].append(place)
-        turns = sorted(groups.values(), key=lambda places: -len(places))
-        chosen: dict[Place, Sample] = {}
-        for turn in range(PROBES):
-            for places in turns:
-                if len(chosen) < PROBES and turn < len(places):
-                    place = places[(turn + 1) * len(places) // (PROBES + 1)]
-                    chosen.setdefault(place, self.samples[place])
-        return SampledSource(chosen, {place: self.specs[place] for place in chosen})
-
-
 def find_bases(
     source: SampledSource, index: SketchIndex, *, without: Collection[CommitId] = ()
 ) -> list[Likeness]:
@@ -210,7 +136,10 @@ def _ranked(
     turned = source.turned({p for found in matches.values() for p, m in found.items() if m.turned})
     for commit, each in matches.items():
         refine(each, groups[commit], turned)
-    found = [_likeness(source, commit, each, considered) for commit, each in matches.items()]
+    found = [
+        _likeness(source, commit, groups[commit], each, considered)
+        for commit, each in matches.items()
+    ]
     return sorted(found, key=lambda each: each.predicted_bytes)
 
 
@@ -226,7 +155,11 @@ def likeness(source: SampledSource, commit: CommitId, rows: Sequence[SketchRow])
 
 
 def _likeness(
-    source: SampledSource, commit: CommitId, matches: Mapping[Place, Match], considered: int
+    source: SampledSource,
+    commit: CommitId,
+    rows: Sequence[SketchRow],
+    matches: Mapping[Place, Match],
+    considered: int,
 ) -> Likeness:
     saved = sum(
         source.specs[place].size * (dense_bits(DTYPES[source.specs[place].dtype]) - match.bits)
@@ -234,5 +167,5 @@ def _likeness(
     )
     dense = source.dense_bytes
     same = len(matches) == len(source.samples) and all(match.equal for match in matches.values())
-    predicted = max(0.0, dense - saved / 8)
+    predicted = max(0.0, dense - (saved + source.saved_small(rows)) / 8)
     return Likeness(commit, predicted, dense, matches, len(source.samples), same, considered)

@@ -93,6 +93,21 @@ def test_the_right_base_is_found(zoo: Store, seed: int, change: Callable[[State]
     assert all(torch.equal(found[name], each) for name, each in state.items())
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_the_same_weights_those_of_the_same_names_are_taken(
+    tmp_path: Path, order: tuple[int, int]
+) -> None:
+    store = deltastore.init(tmp_path / "two")
+    changes: tuple[Callable[[State], State], ...] = (dict, renamed)
+    for at in order:
+        store.commit(changes[at](model(1)), to=f"meta/m{at}", message="base", base="none")
+    for at in order:
+        state = changes[at](tuned(model(1), at))
+        done = store.commit(state, to=f"me/t{at}", message="tuned")
+        assert done.base == store.resolve(f"meta/m{at}")
+        assert done.tensors.dense == 0
+
+
 def test_a_fine_tune_of_a_fine_tune_is_based_on_that(zoo: Store) -> None:
     state = tuned(tuned(model(2), 202), 9, scale=5e-5)
     done = zoo.commit(state, to="new/one", message="more of the same")

@@ -8,7 +8,7 @@ import pytest
 from deltastore.catalog.answers import SketchRow
 from deltastore.checkpoints.source import ArraysSource
 from deltastore.ids import CommitId, Digest, bytes_digest, tensor_digest
-from deltastore.ingest.detecting import SampledSource, likeness
+from deltastore.ingest.detecting import likeness
 from deltastore.ingest.likeness import Sample, delta_bits, dense_bits, sketch_of, stacked
 from deltastore.ingest.matching import (
     Estimates,
@@ -19,6 +19,7 @@ from deltastore.ingest.matching import (
     refine,
     unsettled,
 )
+from deltastore.ingest.sampling import SampledSource
 from deltastore.kernels.sketching import cells
 from deltastore.specs import DTYPES, TensorSpec
 

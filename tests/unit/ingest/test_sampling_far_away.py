@@ -11,8 +11,8 @@ from safetensors.numpy import save
 
 import deltastore
 from deltastore.checkpoints.source import FolderSource
-from deltastore.ingest.detecting import SampledSource
 from deltastore.ingest.likeness import FAR_SPANS
+from deltastore.ingest.sampling import SampledSource
 from deltastore.store.places import scan_path
 
 if TYPE_CHECKING:
